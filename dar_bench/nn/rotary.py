@@ -1,0 +1,40 @@
+"""Rotary position embeddings on adjacent channel pairs, driven by a table.
+
+A table is float32 (positions, head_dim / 2, 2) with cosine and sine of every pair's angle. Models take the
+table as an input, so that other layouts (2-D grids, rows that rotate by nothing or zero the vector) need no
+other attention code.
+
+Shapes: B sequences, n tokens, H heads, D channels of a head.
+"""
+
+from __future__ import annotations
+
+import torch
+
+
+def rotary_table(positions: int, head_dim: int, *, base: float = 10000.0) -> torch.Tensor:
+    """Return the 1-D table: at position p, pair i is rotated by p * base**(-2i / head_dim).
+
+    Angles are float32 products of float32 frequencies, as in the published Llama-type image models; float64
+    angles would differ from theirs by about 1e-5 at position 256.
+
+    Returns:
+        float32 (positions, head_dim / 2, 2), always real numbers on the CPU, also while a model is built on the
+        meta device.
+    """
+    exponents = torch.arange(0, head_dim, 2, device="cpu", dtype=torch.float32) / head_dim
+    frequencies = 1.0 / base**exponents
+    angles = torch.outer(torch.arange(positions, device="cpu", dtype=torch.float32), frequencies)
+    return torch.stack((angles.cos(), angles.sin()), dim=-1)
+
+
+def apply_rotary(x: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
+    """Rotate channels (2i, 2i + 1) of ``x`` (B, n, H, D) by the angles in ``table`` (n, D / 2, 2).
+
+    Computed in float32 and cast back to the type of ``x``.
+    """
+    pairs = x.float().unflatten(-1, (-1, 2))
+    even, odd = pairs.unbind(-1)
+    cos, sin = table[:, None].unbind(-1)
+    rotated = torch.stack((even * cos - odd * sin, even * sin + odd * cos), dim=-1)
+    return rotated.flatten(-2).to(x.dtype)

@@ -1,0 +1,1 @@
+"""Sampling: per-sample randomness, guidance schedules, the autoregressive engine, ODE solvers."""

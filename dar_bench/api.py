@@ -1,0 +1,360 @@
+"""What a plugin implements, and what the core promises to call.
+
+A plugin is one light object behind one entry point. Importing it must load no framework: everything
+heavy is named by a ``"module:attribute"`` string and loaded on use.
+
+    [project.entry-points."dar_bench.plugins"]
+    my-model = "my_package:plugin"
+
+Shapes in this file: B images or samples in a batch, N tokens per image, H x W pixels, V codebook entries.
+Images are ``uint8`` NCHW tensors with values 0 to 255 wherever they cross this interface.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    import torch
+
+    from dar_bench.features.base import Extractor as Extractor
+    from dar_bench.nn.cache import KVCache
+
+Family = Literal["tokenizer", "diffusion", "mask-based", "tailored AR", "vanilla AR"]
+OptionType = Literal["int", "float", "bool", "str", "schedule"]
+
+ENTRY_POINT_GROUP = "dar_bench.plugins"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Option:
+    """One option of a model, as the zoo shows it and the command line checks it.
+
+    Attributes:
+        name: as written by the user, with dashes (``top-k``).
+        type: how the text is parsed; ``schedule`` is a guidance schedule such as ``linear:1.1-8.0``.
+        default: the value used when the user gives none.
+        help: one line for help pages.
+        minimum, maximum: inclusive bounds for numbers.
+        choices: the allowed values for strings, empty for any.
+    """
+
+    name: str
+    type: OptionType
+    default: Any
+    help: str
+    minimum: float | None = None
+    maximum: float | None = None
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightsFile:
+    """Where a model's weights come from.
+
+    Attributes:
+        filename: the published file's name (``D-AR-L-360K.pt``), or the bundled file's.
+        url: the download address; empty where weights are only bundled or were never published.
+        sha256: the published hash; ``None`` where none is published (trust on first use, then recorded).
+        size: bytes, where known.
+        license: SPDX name or a short phrase, shown before a download.
+        bundled: path inside the plugin's package (``"dar_bench_dar:weights/dar-tiny.safetensors"``).
+        convert: ``"module:function"`` that turns the published state dict into ours,
+            ``(Mapping[str, Tensor]) -> dict[str, Tensor]``; it accounts for every key or raises ``UserError``.
+        note: what a user should know (for instance that no checkpoint was published).
+    """
+
+    filename: str
+    url: str = ""
+    sha256: str | None = None
+    size: int | None = None
+    license: str = ""
+    bundled: str = ""
+    convert: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportedScore:
+    """Numbers that a paper reports for this model, with the options they were made with."""
+
+    source: str
+    row: str
+    scores: Mapping[str, float]
+    options: Mapping[str, str] = field(default_factory=dict)
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """What the zoo shows of a model without loading anything.
+
+    Attributes:
+        name: unique across all plugins; lower case with dashes.
+        family: the group of the paper's Table 3, or ``tokenizer``.
+        summary: one line.
+        parameters: exact number of parameters used at inference.
+        image_size: side of the square images, in pixels.
+        load: ``"module:function"``, called as ``load(card, weights, LoadOptions) -> Tokenizer | Generator``
+            with ``weights`` the path of a safetensors file in our own layout.
+        count_parameters: ``"module:function"`` that returns the number of parameters of the card's model,
+            counted without allocating weights; used by the conformance checks.
+        options: what sampling or decoding accepts.
+        config: the sizes the plugin's own code builds the model from.
+    """
+
+    name: str
+    family: Family
+    summary: str
+    parameters: int
+    image_size: int
+    load: str
+    weights: WeightsFile
+    count_parameters: str = ""
+    aliases: tuple[str, ...] = ()
+    options: tuple[Option, ...] = ()
+    reported: tuple[ReportedScore, ...] = ()
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenizerCard(Card):
+    """A tokenizer: images to ``tokens`` codes out of ``codebook_size``, and back.
+
+    Attributes:
+        groups: how many groups the tokens form in decoding order (previews come after each); 1 for
+            tokenizers that decode all tokens at once.
+    """
+
+    tokens: int
+    codebook_size: int
+    groups: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratorCard(Card):
+    """A class-conditional generator.
+
+    Attributes:
+        tokenizer: name of the tokenizer card it needs, or ``""``.
+        num_classes: labels run from 0 to ``num_classes - 1``.
+        class_names: names by label, where they are short enough to carry; else empty.
+        reference: data set whose statistics its samples are compared with by default.
+    """
+
+    num_classes: int
+    tokenizer: str = ""
+    class_names: tuple[str, ...] = ()
+    reference: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommandSpec:
+    """A command that the plugin mounts, for instance ``dar-bench train tokenizer``.
+
+    Attributes:
+        group: the group it joins (``train``).
+        name: the command's name inside the group.
+        target: ``"module:attribute"`` of a ``click.Command``.
+        help: one line, shown without importing ``target``.
+    """
+
+    group: str
+    name: str
+    target: str
+    help: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetSpec:
+    """A data set that ships with a plugin, addressed as ``name:split`` wherever data is asked for.
+
+    Attributes:
+        splits: split name to a path inside the plugin's package (``"dar_bench_dar:data/train.parquet"``).
+        class_names: names by label.
+        license: what must be kept with copies.
+        role: split name to what it is for (``{"train": "generation", "val": "reconstruction"}``).
+    """
+
+    name: str
+    splits: Mapping[str, str]
+    summary: str
+    class_names: tuple[str, ...] = ()
+    license: str = ""
+    role: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plugin:
+    """The object behind a ``dar_bench.plugins`` entry point.
+
+    Attributes:
+        extractors, solvers, schedules, evaluators: name to ``"module:attribute"``.
+    """
+
+    name: str
+    summary: str = ""
+    cards: tuple[Card, ...] = ()
+    commands: tuple[CommandSpec, ...] = ()
+    datasets: tuple[DatasetSpec, ...] = ()
+    extractors: Mapping[str, str] = field(default_factory=dict)
+    solvers: Mapping[str, str] = field(default_factory=dict)
+    schedules: Mapping[str, str] = field(default_factory=dict)
+    evaluators: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadOptions:
+    """How a model is put on a device.
+
+    Attributes:
+        device: a torch device string (``cpu``, ``cuda:0``).
+        dtype: ``float32`` or ``bfloat16``; what the network computes in.
+        compile: use ``torch.compile`` for the network's step.
+    """
+
+    device: str = "cpu"
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    compile: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleKeys:
+    """Which samples of a run a batch holds: all randomness of sample i comes from (run seed, i) alone.
+
+    Attributes:
+        seed: the run's seed.
+        indices: index of every sample of the batch in its run.
+    """
+
+    seed: int
+    indices: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+
+Options = Mapping[str, Any]
+"""Option name (with dashes) to its parsed value, completed with defaults by ``dar_bench.options``."""
+
+
+@runtime_checkable
+class Tokenizer(Protocol):
+    """Images to codes and back."""
+
+    card: TokenizerCard
+
+    def encode(self, images: torch.Tensor) -> torch.Tensor:
+        """Return codes, int64 (B, N), of uint8 images (B, 3, H, W)."""
+        ...
+
+    def decode(self, codes: torch.Tensor, keys: SampleKeys, options: Options) -> torch.Tensor:
+        """Return uint8 images (B, 3, H, W) of int64 codes (B, N).
+
+        ``codes`` may be shorter than N where the tokenizer's groups allow a decoding from partial tokens.
+        """
+        ...
+
+    def start(self, keys: SampleKeys, options: Options) -> DecodeStream:
+        """Begin a streamed decoding that is fed groups of codes as they come into being."""
+        ...
+
+
+class DecodeStream(Protocol):
+    """A decoding in progress: push code groups, read previews."""
+
+    def push(self, codes: torch.Tensor) -> None:
+        """Take the next codes, int64 (B, n), and run every decoding step they make possible."""
+        ...
+
+    def preview(self) -> torch.Tensor:
+        """Return the estimate of the final images so far, uint8 (B, 3, H, W); costs at most one network call."""
+        ...
+
+    def images(self) -> torch.Tensor:
+        """Return the final images, uint8 (B, 3, H, W), once all codes were pushed."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratedBatch:
+    """One batch of a generation run.
+
+    Attributes:
+        indices: indices of the samples in the run.
+        labels: class of each, int64 (B,).
+        images: uint8 (B, 3, H, W); for a preview, the estimate so far.
+        codes: int64 (B, N) where the model has codes.
+        groups_done, groups: position in the stream; ``groups_done == groups`` marks the final images.
+    """
+
+    indices: tuple[int, ...]
+    labels: torch.Tensor
+    images: torch.Tensor
+    codes: torch.Tensor | None = None
+    groups_done: int = 1
+    groups: int = 1
+
+    @property
+    def final(self) -> bool:
+        return self.groups_done == self.groups
+
+
+@runtime_checkable
+class Generator(Protocol):
+    """A class-conditional generator: labels and keys in, images out."""
+
+    card: GeneratorCard
+
+    def generate(
+        self,
+        labels: torch.Tensor,
+        keys: SampleKeys,
+        options: Options,
+        *,
+        previews: bool = False,
+        prefix: torch.Tensor | None = None,
+    ) -> Iterator[GeneratedBatch]:
+        """Yield the batch's images; with ``previews``, one estimate after every group first.
+
+        Args:
+            labels: int64 (B,).
+            keys: which samples these are; nothing else may feed their randomness.
+            options: complete and validated against the card.
+            prefix: int64 (B, n) codes that are given and fixed (layout control), for models with codes.
+        """
+        ...
+
+
+class TokenNetwork(Protocol):
+    """What an autoregressive plugin implements; the core engine does the rest.
+
+    Positions count from 0, the class token; image token i is read at position i + 1.
+    """
+
+    num_tokens: int
+    codebook_size: int
+    null_label: int
+
+    def new_cache(self, batch: int) -> KVCache:
+        """Allocate the static key/value cache for ``batch`` sequences."""
+        ...
+
+    def prefill(self, labels: torch.Tensor, prefix: torch.Tensor | None, cache: KVCache) -> torch.Tensor:
+        """Read the class token and the prefix codes (B, n); return logits (B, V) of the next token."""
+        ...
+
+    def extend(self, tokens: torch.Tensor, start: int, cache: KVCache) -> torch.Tensor:
+        """Read tokens (B, n) at positions ``start`` to ``start + n - 1``; return logits (B, V) of the next."""
+        ...
+
+    def step(self, tokens: torch.Tensor, position: torch.Tensor, cache: KVCache) -> torch.Tensor:
+        """Read one token (B,) at ``position`` (a 0-d int64 tensor); return logits (B, V) of the next."""
+        ...
+
+
+LoadFunction = Callable[[Card, Path, LoadOptions], "Tokenizer | Generator"]
+Seeds = Sequence[int]

@@ -1,0 +1,167 @@
+"""What commands print: rich tables and bars for a person at a terminal, plain lines for a pipe.
+
+Results go to standard output, progress and messages to standard error. Markup is off: square brackets are part of
+score names (``FD[efficientnet-lite0]``) and must survive.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as RichProgress
+from rich.table import Table
+from rich.text import Text
+
+console = Console(markup=False, highlight=False, soft_wrap=True)
+"""Standard output."""
+
+messages = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
+"""Standard error: progress, notes and warnings."""
+
+# How often a piped run says how far it is.
+_PLAIN_INTERVAL_S = 10.0
+
+
+class Progress(Protocol):
+    """A running progress display."""
+
+    def advance(self, n: float = 1) -> None:
+        """Count ``n`` more units as done."""
+        ...
+
+    def describe(self, text: str) -> None:
+        """Show ``text`` as what is being done now."""
+        ...
+
+
+class _Bar:
+    def __init__(self, bar: RichProgress, description: str, total: float | None):
+        self._bar = bar
+        self._task = bar.add_task(description, total=total)
+
+    def advance(self, n: float = 1) -> None:
+        self._bar.advance(self._task, n)
+
+    def describe(self, text: str) -> None:
+        self._bar.update(self._task, description=text)
+
+
+class _Lines:
+    def __init__(self, description: str, total: float | None):
+        self._description = description
+        self._total = total
+        self._done = 0.0
+        self._started = self._printed = time.monotonic()
+
+    def advance(self, n: float = 1) -> None:
+        self._done += n
+        if time.monotonic() - self._printed >= _PLAIN_INTERVAL_S:
+            self.show()
+
+    def describe(self, text: str) -> None:
+        self._description = text
+
+    def show(self) -> None:
+        self._printed = time.monotonic()
+        total = "" if self._total is None else f"/{self._total:g}"
+        seconds = self._printed - self._started
+        messages.print(f"{self._description}: {self._done:g}{total} ({seconds:.0f} s)")
+
+
+@contextmanager
+def progress(description: str, total: float | None) -> Iterator[Progress]:
+    """Show progress on standard error while the block runs.
+
+    Args:
+        description: what is being done, a few words.
+        total: how many units there are; ``None`` where nobody knows.
+
+    Yields:
+        An object whose ``advance(n)`` counts units and whose ``describe(text)`` changes the words.
+    """
+    if messages.is_terminal:
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+        )
+        with RichProgress(*columns, console=messages) as bar:
+            yield _Bar(bar, description, total)
+        return
+    lines = _Lines(description, total)
+    yield lines
+    lines.show()
+
+
+@contextmanager
+def download_progress(description: str, total: int | None, done: int) -> Iterator[Progress]:
+    """Show a download in bytes on standard error, of which ``done`` were there before."""
+    from rich.progress import DownloadColumn, TransferSpeedColumn
+
+    if not messages.is_terminal:
+        with progress(f"{description} (bytes)", total) as lines:
+            lines.advance(done)
+            yield lines
+        return
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with RichProgress(*columns, console=messages) as bar:
+        shown = _Bar(bar, description, total)
+        shown.advance(done)
+        yield shown
+
+
+def note(text: str) -> None:
+    """Print one line for the person at the terminal (standard error)."""
+    messages.print(text)
+
+
+def print_table(
+    columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: str = "", right: Collection[str] = ()
+) -> None:
+    """Print a table to standard output: framed on a terminal, aligned plain lines in a pipe.
+
+    Args:
+        columns: the headings.
+        rows: one sequence of cells per row, shown with ``str``; ``None`` is an empty cell.
+        title: printed above the table.
+        right: headings of the columns that are aligned to the right (numbers).
+    """
+    texts = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    if console.is_terminal:
+        table = Table(title=Text(title) if title else None, title_justify="left")
+        for name in columns:
+            table.add_column(Text(name), justify="right" if name in right else "left", overflow="fold")
+        for row in texts:
+            table.add_row(*(Text(cell) for cell in row))
+        console.print(table, soft_wrap=False)
+        return
+    if title:
+        console.print(title)
+    lines = [list(columns), *texts]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
+    for line in lines:
+        cells = [
+            cell.rjust(width) if name in right else cell.ljust(width)
+            for name, cell, width in zip(columns, line, widths, strict=True)
+        ]
+        console.print("  ".join(cells).rstrip())
+
+
+def print_json(value: Any) -> None:
+    """Print ``value`` to standard output as indented JSON, and nothing else."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))

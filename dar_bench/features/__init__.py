@@ -1,0 +1,1 @@
+"""Feature extractors: uint8 images in, per-image feature vectors out."""

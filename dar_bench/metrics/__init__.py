@@ -1,0 +1,1 @@
+"""Pure functions of features and images: Frechet distance, inception score, precision and recall, ..."""

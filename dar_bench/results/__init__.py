@@ -1,0 +1,1 @@
+"""Result records: one measurement, all that explains it, in one JSON file."""

@@ -119,6 +119,7 @@ class PerProcess(Generic[T]):
         self._local = threading.local()
 
     def __call__(self) -> T:
+        """Return this process's and thread's value."""
         if getattr(self._local, "pid", None) != os.getpid():
             self._local.value = self._make()
             self._local.pid = os.getpid()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,9 +23,10 @@ def open_source(
     """Open images by what the user wrote.
 
     Args:
-        spec: an image folder; a ``.zip`` of one; an ``.npz`` with ``arr_0`` (n, H, W, 3) uint8; a ``.parquet``
-            or ``.tar`` file; a folder, a glob (``train-*.parquet``) or a brace range (``x-{000..010}.tar``) of
-            such shards; or ``name:split`` of a data set that a plugin ships (``emoji64:val``).
+        spec: an image folder; a ``.zip`` of one; an ``.npz`` with ``arr_0`` (n, H, W, 3) uint8; a
+            ``.parquet`` or ``.tar`` file; a folder, a glob (``train-*.parquet``) or a brace range
+            (``x-{000..010}.tar``) of such shards; or ``name:split`` of a data set that a plugin ships
+            (``emoji64:val``).
         image_column, label_column: column names of Parquet files, where the usual ones do not fit.
 
     Raises:
@@ -52,7 +52,7 @@ def expand(pattern: str) -> list[Path]:
     """
     braces = _BRACES.search(pattern)
     if braces is None:
-        paths = [Path(match) for match in sorted(glob.glob(str(Path(pattern).expanduser()), recursive=True))]
+        paths = _glob(Path(pattern).expanduser())
         if not paths:
             raise UserError(f"No file matches '{pattern}'.", hint="Quote the pattern and check its folder.")
         return paths
@@ -63,13 +63,20 @@ def expand(pattern: str) -> list[Path]:
     for number in range(int(first), int(last) + 1):
         # Numbers are padded with zeros to the width of the first one, as shells do.
         name = pattern[: braces.start()] + f"{number:0{len(first)}d}" + pattern[braces.end() :]
-        if _BRACES.search(name) or glob.has_magic(name):
+        if _BRACES.search(name) or any(character in name for character in "*?["):
             paths.extend(expand(name))
         elif Path(name).expanduser().is_file():
             paths.append(Path(name).expanduser())
         else:
             raise UserError(f"There is no file {name}.", why=f"'{pattern}' asks for it.")
     return paths
+
+
+def _glob(pattern: Path) -> list[Path]:
+    # Path.glob wants a relative pattern, so the leading parts without wildcards become the folder.
+    parts = pattern.parts
+    plain = next((i for i, part in enumerate(parts) if any(c in part for c in "*?[")), len(parts) - 1)
+    return sorted(Path(*parts[:plain]).glob("/".join(parts[plain:])))
 
 
 def _open_folder(text: str, path: Path, columns: dict[str, str | None]) -> ImageSource:

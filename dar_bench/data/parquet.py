@@ -89,10 +89,12 @@ class ParquetSource(ImageSource):
         return self._rows
 
     def key(self, index: int) -> str:
+        """Return the file's name and the row in it."""
         shard = self._shard_of(index)
         return f"{self._paths[shard].name}:{index - self._shard_starts[shard]}"
 
     def labels(self) -> NDArray[np.int64]:
+        """Return all labels, int64 (n,)."""
         return self._labels
 
     def _shard_of(self, index: int) -> int:
@@ -197,6 +199,11 @@ def _features(schema: pa.Schema) -> dict[str, Any]:
     return features if isinstance(features, dict) else {}
 
 
+def _feature_type(features: dict[str, Any], name: str) -> str:
+    feature = features.get(name)
+    return str(feature.get("_type", "")) if isinstance(feature, dict) else ""
+
+
 def _class_names(feature: Any) -> tuple[str, ...]:
     names = feature.get("names", ()) if isinstance(feature, dict) else ()
     if isinstance(names, dict):
@@ -227,10 +234,10 @@ def _find_image_column(path: Path, schema: pa.Schema, features: dict[str, Any], 
                 why="Images are binary values, or structs of 'bytes' and 'path'.",
             )
         return given
-    images = [name for name in schema.names if _is_image(schema.field(name).type)]
+    images: list[str] = [name for name in schema.names if _is_image(schema.field(name).type)]
     if "image" in images:
         return "image"
-    declared = [n for n in images if isinstance(features.get(n), dict) and features[n].get("_type") == "Image"]
+    declared = [name for name in images if _feature_type(features, name) == "Image"]
     candidates = declared or images
     if len(candidates) == 1:
         return candidates[0]
@@ -250,11 +257,7 @@ def _find_label_column(
         return given
     if "label" in schema.names:
         return "label"
-    classes = [
-        name
-        for name in schema.names
-        if isinstance(features.get(name), dict) and features[name].get("_type") == "ClassLabel"
-    ]
+    classes = [name for name in schema.names if _feature_type(features, name) == "ClassLabel"]
     return classes[0] if len(classes) == 1 else None
 
 

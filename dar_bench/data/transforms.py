@@ -60,10 +60,11 @@ def random_crop(
 
 
 def ten_crop(image: Image.Image, size: int, resize: float = 1.1) -> Pixels:
-    """Centre-crop to ``resize`` times the size, then take its ten crops (code extraction of D-AR and LlamaGen).
+    """Centre-crop to ``resize`` times the size, then take its ten crops.
 
-    The order is torchvision's: top left, top right, bottom left, bottom right, centre; then the same five of
-    the mirrored image.
+    This is the augmentation of the AR training of LlamaGen and D-AR, whose codes are extracted once. The
+    order is torchvision's: top left, top right, bottom left, bottom right, centre; then the same five of the
+    mirrored image.
 
     Args:
         resize: at least 1; the enlarged side is rounded down, as in the published extraction.

@@ -1,0 +1,363 @@
+"""The training loop: one for every task. Reading order is call order.
+
+A step is a pure function of (recipe, weights, step number): the data order, all random numbers and the learning rate
+follow from them, so that a run may be killed and resumed, or spread over another number of processes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from dar_bench.console import note, progress
+from dar_bench.errors import EXIT_CHECK_FAILED, EXIT_INTERRUPTED, UserError
+from dar_bench.training import checkpoint
+from dar_bench.training.distributed import any_process, is_main, on_main, rank, world_size
+from dar_bench.training.ema import Ema
+from dar_bench.training.loader import Batch, batches
+from dar_bench.training.logs import MetricWindow, RunLog, say_progress
+from dar_bench.training.order import StepSampler
+from dar_bench.training.recipe import TrainConfig, TrainingRecipe, to_dict
+from dar_bench.training.run_folder import RunFolder, versions
+from dar_bench.training.schedules import ema_decay, learning_rate
+from dar_bench.training.seeding import seed_step
+from dar_bench.training.signals import StopRequest
+from dar_bench.training.task import TrainingTask
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+
+def train(task: TrainingTask, recipe: TrainingRecipe, run_dir: Path, *, resume: bool = False) -> nn.Module:
+    """Train ``task`` and return the module with the averaged weights.
+
+    Works in one process and, unchanged, under ``accelerate launch`` or ``torchrun``; several machines need a shared
+    ``run_dir``. It fills ``run_dir`` with ``recipe.toml``, ``run.json``, ``metrics.jsonl``, ``tensorboard/``,
+    ``images/``, ``checkpoints/`` and ``export/`` (what the task writes).
+
+    Raises:
+        UserError: see :class:`RunFolder`; a loss that is not finite (exit status 1); SIGINT or SIGTERM, after a
+            checkpoint was written (exit status 130).
+    """
+    accelerator = _accelerator(recipe.train)
+    folder: RunFolder | None = None
+
+    def open_folder() -> checkpoint.Checkpoint | None:
+        nonlocal folder
+        folder = RunFolder(run_dir, recipe, resume=resume, free=task.free_on_resume)
+        return folder.resumed
+
+    with contextlib.ExitStack() as stack:
+        resumed = on_main(open_folder)
+        if folder is not None:
+            stack.callback(folder.close)
+        trainer = Trainer(task, recipe, accelerator, resumed)
+        if folder is not None:
+            trainer.attach(folder)
+            stack.callback(trainer.close)
+        trainer.run()
+        return trainer.ema.module
+
+
+class Trainer:
+    """The state of one training: weights, average, optimizer, step."""
+
+    def __init__(
+        self,
+        task: TrainingTask,
+        recipe: TrainingRecipe,
+        accelerator: Accelerator,
+        resumed: checkpoint.Checkpoint | None,
+    ):
+        self.task, self.recipe, self.config = task, recipe, recipe.train
+        self.accelerator, self.device = accelerator, accelerator.device
+        self.step = resumed.step if resumed else 0
+        self.window = MetricWindow(resumed.window if resumed else None)
+        self.log: RunLog | None = None
+        self.folder: RunFolder | None = None
+
+        self.module = task.module.to(self.device).train()
+        task.prepare(self.device)
+        self.ema = Ema(self.module)
+        self.optimizer = _optimizer(task, recipe, self.device)
+        if resumed:
+            stored = resumed.tensors()
+            self.module.load_state_dict(stored["module"])
+            self.ema.module.load_state_dict(stored["ema"])
+            self.optimizer.load_state_dict(stored["optimizer"])
+        if self.config.compile:
+            self.module.compile()
+        # One process gets the module itself back, several get DDP, whose hooks average the gradients.
+        self.wrapped: nn.Module = accelerator.prepare(self.module)
+        self.sampler = StepSampler(
+            count=len(task.dataset),
+            seed=self.config.seed,
+            batch_size=self.config.batch_size,
+            micro_batch=self.config.micro_batch,
+            start=self.step,
+            steps=self.config.steps,
+            rank=rank(),
+            world=world_size(),
+        )
+        self._bad_step = torch.zeros((), dtype=torch.int64, device=self.device)
+        self._clock = Clock()
+
+    def attach(self, folder: RunFolder) -> None:
+        """Make this process the one that writes."""
+        self.folder = folder
+        folder.start_session(
+            {
+                "parameters": sum(p.numel() for p in self.module.parameters() if p.requires_grad),
+                "examples": len(self.task.dataset),
+                "device": _device_name(self.device),
+                "processes": world_size(),
+            }
+        )
+        self.log = RunLog(folder.folder, step=self.step)
+
+    def close(self) -> None:
+        if self.log is not None:
+            self.log.close()
+
+    def run(self) -> None:
+        """Do the remaining steps."""
+        config = self.config
+        data = batches(self.task.dataset, self.sampler, workers=config.workers, device=self.device)
+        with StopRequest() as stop, self._progress() as advance:
+            self._clock.start()
+            while self.step < config.steps:
+                self.one_step(data)
+                advance()
+                last = self.step == config.steps
+                stopping = any_process(stop.requested, self.device) and not last
+                if _due(self.step, config.log_every) or last:
+                    self.write_log()
+                with self._clock.paused():
+                    if _due(self.step, config.eval_every) or (last and config.eval_every):
+                        self.evaluate()
+                    if _due(self.step, config.image_every) or (last and config.image_every):
+                        self.draw_images()
+                    if _due(self.step, config.checkpoint_every) or last or stopping:
+                        self.write_checkpoint()
+                if stopping:
+                    self._interrupted()
+        self._finished()
+
+    def one_step(self, data: Iterator[Batch]) -> None:
+        """Draw one global batch, update the weights and their average."""
+        optimizer, micro_batches = self.optimizer, self.sampler.micro_batches
+        rate = learning_rate(
+            self.step,
+            peak=self.recipe.optimizer.lr,
+            schedule=self.recipe.schedule,
+            total_steps=self.config.steps,
+        )
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        seed_step(self.config.seed, self.step, rank())
+        totals: dict[str, Tensor] = {}
+        for number in range(micro_batches):
+            batch = next(data)
+            # Gradients travel between processes once per step, with the last micro-batch.
+            held = number < micro_batches - 1
+            with self.accelerator.no_sync(self.wrapped) if held else contextlib.nullcontext():
+                with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16"):
+                    loss, scalars = self.wrapped(batch)
+                self.accelerator.backward(loss / micro_batches)
+            for name, value in {"loss": loss, **scalars}.items():
+                totals[name] = totals.get(name, 0.0) + value.detach().float() / micro_batches
+        clip = self.recipe.optimizer.clip_norm or float("inf")
+        norm = nn.utils.clip_grad_norm_(self.module.parameters(), clip)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        self.ema.update(ema_decay(self.step, self.recipe.ema))
+        self.step += 1
+        self.window.add({**totals, "grad_norm": norm})
+        self._note_bad_step(totals["loss"], norm)
+        self.task.after_step(self.step)
+        self._clock.count(self.config.batch_size)
+
+    def write_log(self) -> None:
+        """Write the means since the last entry: over steps, micro-batches and processes."""
+        self._stop_if_not_finite()
+        numbers = self.window.means()
+        if _due(self.step, self.config.log_every):
+            # The entry of a last step in between leaves its window open for a run that is resumed with more steps.
+            self.window.clear()
+        if self.log is None:
+            return
+        numbers["lr"] = self.optimizer.param_groups[0]["lr"]
+        numbers["epoch"] = self.step * self.config.batch_size / len(self.task.dataset)
+        numbers["images_per_second"] = self._clock.rate()
+        numbers["memory_gib"] = _memory_gib(self.device)
+        self.log.write("train", self.step, numbers)
+        say_progress(self.step, self.config.steps, numbers)
+
+    @torch.no_grad()
+    def evaluate(self) -> None:
+        """Let the task score the weights and their average."""
+        self._stop_if_not_finite()
+        self.module.eval()
+        scores = self.task.evaluate(self.module, self.ema.module, self.step)
+        self.module.train()
+        if self.log is not None and scores:
+            self.log.write("eval", self.step, scores)
+            shown = "  ".join(f"{name} {value:.4g}" for name, value in scores.items())
+            note(f"step {self.step}/{self.config.steps}  evaluation: {shown}")
+
+    @torch.no_grad()
+    def draw_images(self) -> None:
+        """Let the task draw something to look at, with the averaged weights."""
+        if self.log is not None:
+            self.log.images(self.step, self.task.images(self.ema.module, self.step))
+
+    @torch.no_grad()
+    def write_checkpoint(self) -> None:
+        """Write what resuming needs, then the usable weights."""
+        self._stop_if_not_finite()
+        window = self.window.sums()
+        if self.folder is None:
+            return
+        checkpoint.save(
+            self.folder.checkpoints,
+            {
+                "module": self.module.state_dict(),
+                "ema": self.ema.module.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+            },
+            step=self.step,
+            recipe=to_dict(self.recipe),
+            versions=versions(),
+            window=window,
+            keep=self.config.keep_checkpoints,
+        )
+        self.export()
+
+    def export(self) -> None:
+        """Let the task write the averaged weights in their final form."""
+        if self.folder is not None:
+            target = self.folder.folder / "export"
+            target.mkdir(exist_ok=True)
+            self.task.export(self.ema.module, target)
+
+    def _note_bad_step(self, loss: Tensor, norm: Tensor) -> None:
+        """Remember the first step whose loss or gradient is not finite, without waiting for the device."""
+        bad = ~(torch.isfinite(loss) & torch.isfinite(norm))
+        self._bad_step = torch.where((self._bad_step == 0) & bad, self.step, self._bad_step)
+
+    def _stop_if_not_finite(self) -> None:
+        """Raise on every process when any of them saw a bad step; called before anything is written."""
+        first = int(self._bad_step.item())
+        if not any_process(first > 0, self.device):
+            return
+        if not is_main():
+            raise SystemExit(EXIT_CHECK_FAILED)
+        kept = checkpoint.steps(self.folder.checkpoints) if self.folder else []
+        if self.folder is not None:
+            self.folder.end_session(step=self.step, outcome="loss not finite")
+        raise UserError(
+            f"The loss or its gradient is not finite at step {first or self.step}.",
+            why=f"The last checkpoint is that of step {kept[-1]}." if kept else "There is no checkpoint yet.",
+            hint="Try a lower optimizer.lr, a longer schedule.warmup_steps, or train.precision=float32.",
+            exit_code=EXIT_CHECK_FAILED,
+        )
+
+    def _interrupted(self) -> None:
+        """End after a checkpoint was written because of a signal."""
+        if self.folder is None:
+            raise SystemExit(EXIT_INTERRUPTED)
+        self.folder.end_session(step=self.step, outcome="interrupted")
+        raise UserError(
+            f"Stopped after step {self.step} of {self.config.steps}; the checkpoint is written.",
+            hint="Run the same command with --resume to go on.",
+            exit_code=EXIT_INTERRUPTED,
+        )
+
+    def _finished(self) -> None:
+        self.module.eval()
+        if self.folder is not None:
+            # A run that was complete already, or was killed between its last checkpoint and its export, exports here.
+            self.export()
+            self.folder.end_session(step=self.step, outcome="complete")
+
+    @contextlib.contextmanager
+    def _progress(self) -> Iterator[Any]:
+        if not is_main():
+            yield lambda: None
+            return
+        with progress("Training", self.config.steps) as bar:
+            bar.advance(self.step)
+            yield bar.advance
+
+
+class Clock:
+    """Images per second of training alone; evaluation and writing do not count."""
+
+    def __init__(self) -> None:
+        self._images, self._seconds, self._since = 0, 0.0, time.monotonic()
+
+    def start(self) -> None:
+        self._since = time.monotonic()
+
+    def count(self, images: int) -> None:
+        self._images += images
+
+    def rate(self) -> float:
+        """Return the rate since the last call."""
+        now = time.monotonic()
+        seconds = self._seconds + now - self._since
+        rate = self._images / max(seconds, 1e-9)
+        self._images, self._seconds, self._since = 0, 0.0, now
+        return rate
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        self._seconds += time.monotonic() - self._since
+        yield
+        self._since = time.monotonic()
+
+
+def _accelerator(config: TrainConfig) -> Accelerator:
+    try:
+        from accelerate import Accelerator
+    except ImportError as error:
+        raise UserError(
+            "Training needs the package 'accelerate', which is not installed.",
+            hint="Install it with: pip install 'dar-bench[train]'",
+        ) from error
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    return Accelerator(cpu=config.device == "cpu")
+
+
+def _optimizer(task: TrainingTask, recipe: TrainingRecipe, device: torch.device) -> torch.optim.Optimizer:
+    config = recipe.optimizer
+    return torch.optim.AdamW(
+        task.parameter_groups(config),
+        lr=config.lr,
+        betas=config.betas,
+        eps=config.eps,
+        fused=device.type in ("cpu", "cuda"),
+    )
+
+
+def _due(step: int, every: int) -> bool:
+    return every > 0 and step % every == 0
+
+
+def _device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def _memory_gib(device: torch.device) -> float:
+    """Return the peak so far: allocated on a GPU, resident on a CPU."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**30
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

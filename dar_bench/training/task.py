@@ -1,0 +1,77 @@
+"""What a plugin gives to the training loop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from dar_bench.training.recipe import OptimizerConfig
+
+
+class DrawDataset(Protocol):
+    """A map-style data set that is asked for (index, draw).
+
+    All randomness of the example (crop, flip, noise, timestep, label dropout) must come from the run's seed and
+    ``draw`` through ``dar_bench.sampling.randomness``, never from a global generator: only then is a training the same
+    for every number of processes and workers, and after resuming.
+    """
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, key: tuple[int, int]) -> dict[str, Tensor]: ...
+
+
+class TrainingTask:
+    """One thing to train. Derive from it, set ``module`` and ``dataset``, and override what applies.
+
+    Attributes:
+        module: ``forward(batch) -> (loss, scalars)`` computes the whole loss, so that gradient averaging over processes
+            sees every term. It must hold nothing but what is trained: frozen helper networks belong to the task (kept
+            in a plain list or closure and moved in :meth:`prepare`), or they would be averaged and stored in checkpoints.
+            Scalars are 0-d tensors with the same names in every step; their means are logged.
+        dataset: see :class:`DrawDataset`.
+        free_on_resume: dotted recipe keys that may change when a run is resumed (for instance where the data lies).
+    """
+
+    module: nn.Module
+    dataset: DrawDataset
+    free_on_resume: frozenset[str] = frozenset()
+
+    def prepare(self, device: torch.device) -> None:
+        """Move what is not part of ``module`` to the device; called once before the first step."""
+
+    def parameter_groups(self, config: OptimizerConfig) -> list[dict[str, Any]]:
+        """Return the optimizer's groups; by default weight decay as the recipe says it."""
+        return parameter_groups(self.module.parameters(), config)
+
+    def after_step(self, step: int) -> None:
+        """Called after every update on every process; ``step`` counts the updates done."""
+
+    def evaluate(self, module: nn.Module, ema_module: nn.Module, step: int) -> dict[str, float]:
+        """Return scores to log; called on every process, without gradients, modules in evaluation mode."""
+        return {}
+
+    def images(self, ema_module: nn.Module, step: int) -> dict[str, Tensor]:
+        """Return named uint8 (B, 3, H, W) images to look at; called on the main process."""
+        return {}
+
+    def export(self, ema_module: nn.Module, folder: Path) -> None:
+        """Write the usable weights into ``folder``, atomically; called on the main process with every checkpoint."""
+
+
+def parameter_groups(parameters: Iterable[nn.Parameter], config: OptimizerConfig) -> list[dict[str, Any]]:
+    """Split trainable parameters into those with and those without weight decay."""
+    trained = [parameter for parameter in parameters if parameter.requires_grad]
+    if not config.decay_matrices_only:
+        return [{"params": trained, "weight_decay": config.weight_decay}]
+    matrices = [parameter for parameter in trained if parameter.ndim >= 2]
+    others = [parameter for parameter in trained if parameter.ndim < 2]
+    groups = [
+        {"params": matrices, "weight_decay": config.weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
+    return [group for group in groups if group["params"]]

@@ -8,7 +8,7 @@ other where that network's weights cannot be had.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -60,7 +60,8 @@ class EfficientNetLite0:
     def __init__(self, device: str | torch.device = "cpu"):
         self.device = torch.device(device)
         network = fold_batch_norms(load_network()).to(self.device)
-        self.network = network.to(memory_format=torch.channels_last)
+        # timm's modules are untyped; the names used here are those of its EfficientNet.
+        self.network: Any = network.to(memory_format=torch.channels_last)
 
     def fingerprint(self) -> str:
         """Return the weights' sha256 and the preprocessing: all that fixes the features."""

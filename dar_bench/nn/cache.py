@@ -25,10 +25,10 @@ class KVCache:
         positions: how many positions are needed; capacity L is this rounded up to a multiple of 8.
         head_dim: D.
         dtype, device: of the network.
-        attend_prefix: how a single step reads the cache. True: only the filled prefix, whose length changes with
-            every step; least work, right for eager CPU. False: all L positions under a mask made from the
-            position tensor; no shape depends on the position, so one compiled program or CUDA graph serves
-            every step, and no device synchronisation is needed to learn the position.
+        attend_prefix: how a single step reads the cache. True: only the filled prefix, whose length changes
+            with every step; least work, right for eager CPU. False: all L positions under a mask made from
+            the position tensor; no shape depends on the position, so one compiled program or CUDA graph
+            serves every step, and no device synchronisation is needed to learn the position.
     """
 
     def __init__(
@@ -44,26 +44,29 @@ class KVCache:
         attend_prefix: bool,
     ):
         capacity = -(-positions // _ALIGNMENT) * _ALIGNMENT
-        # Zeros, not uninitialised memory: a masked NaN would still poison the weighted sum.
-        shape = (layers, 2, batch, heads, capacity, head_dim)
-        self.data = torch.zeros(shape, dtype=dtype, device=device)
+        # Zeros, not uninitialised memory: a masked NaN would still poison the weighted sum. One tensor per
+        # layer and kind: compilers turn a write into a slice of one big tensor into a copy of all of it.
+        shape = (batch, heads, capacity, head_dim)
+        self.keys = [torch.zeros(shape, dtype=dtype, device=device) for _ in range(layers)]
+        self.values = [torch.zeros(shape, dtype=dtype, device=device) for _ in range(layers)]
         self.slots = torch.arange(capacity, device=device)
         self.attend_prefix = attend_prefix
 
     @property
     def batch(self) -> int:
         """Number of sequences B."""
-        return self.data.shape[2]
+        return self.keys[0].shape[0]
 
     @property
     def capacity(self) -> int:
         """Number of positions L."""
-        return self.data.shape[4]
+        return self.keys[0].shape[2]
 
     def rows(self, start: int, stop: int) -> Self:
         """Return the cache of sequences ``start`` to ``stop - 1``, sharing memory with this one."""
         view = type(self).__new__(type(self))
-        view.data = self.data[:, :, start:stop]
+        view.keys = [keys[start:stop] for keys in self.keys]
+        view.values = [values[start:stop] for values in self.values]
         view.slots = self.slots
         view.attend_prefix = self.attend_prefix
         return view
@@ -79,7 +82,7 @@ class KVCache:
         Returns:
             Keys and values (B, H, L, D), or (B, H, position + 1, D) under ``attend_prefix``.
         """
-        all_keys, all_values = self.data[layer, 0], self.data[layer, 1]
+        all_keys, all_values = self.keys[layer], self.values[layer]
         where = position.reshape(1)
         all_keys.index_copy_(2, where, keys)
         all_values.index_copy_(2, where, values)
@@ -89,17 +92,17 @@ class KVCache:
         return all_keys[:, :, :filled], all_values[:, :, :filled]
 
     def step_mask(self, position: torch.Tensor) -> torch.Tensor | None:
-        """Return the mask (1, L) of a step at ``position``, True where it attends; None if nothing is to mask."""
+        """Return a step's mask (1, L), True up to ``position``; None under ``attend_prefix``."""
         return None if self.attend_prefix else (self.slots <= position)[None]
 
     def write_span(
         self, layer: int, start: int, keys: torch.Tensor, values: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Store n positions from ``start`` on (keys and values (B, H, n, D)); return the filled prefix of both."""
+        """Store keys and values (B, H, n, D) from position ``start`` on; return the filled prefix of both."""
         stop = start + keys.shape[2]
-        self.data[layer, 0, :, :, start:stop] = keys
-        self.data[layer, 1, :, :, start:stop] = values
-        return self.data[layer, 0, :, :, :stop], self.data[layer, 1, :, :, :stop]
+        self.keys[layer][:, :, start:stop] = keys
+        self.values[layer][:, :, start:stop] = values
+        return self.keys[layer][:, :, :stop], self.values[layer][:, :, :stop]
 
     def span_mask(self, start: int, count: int) -> torch.Tensor:
         """Return the causal mask (count, start + count) of reading ``count`` tokens from ``start`` on."""

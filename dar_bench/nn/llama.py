@@ -1,8 +1,8 @@
 """The Llama-type decoder of class-conditional image models, for training and for cached sampling.
 
-Used by D-AR (1-D rotary table) and LlamaGen (2-D table whose class row is zero), arXiv 2505.23660 and 2406.06525.
-The sequence is one class embedding at position 0, then image tokens from position 1 on; position p predicts image
-token p. Parameter names are those of the published checkpoints.
+Used by D-AR (arXiv 2505.23660, 1-D rotary table) and LlamaGen (arXiv 2406.06525, 2-D table whose class row is
+zero). The sequence is one class embedding at position 0, then image tokens from position 1 on; position p
+predicts image token p. Parameter names are those of the published checkpoints.
 
 Shapes: B sequences, n tokens, d channels, H heads, D channels of a head, V codebook entries, N image tokens.
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -47,29 +47,31 @@ class LlamaConfig:
 
     @property
     def head_dim(self) -> int:
+        """Channels of one attention head, D."""
         return self.dim // self.heads
 
     @property
     def hidden(self) -> int:
+        """Width of the feed-forward layer."""
         return -(-(8 * self.dim // 3) // self.hidden_multiple) * self.hidden_multiple
 
 
 class Llama(nn.Module):
     """The decoder; implements ``dar_bench.api.TokenNetwork``.
 
-    ``forward`` is teacher-forced and applies dropout in training mode. ``prefill``, ``extend`` and ``step`` read
-    through a cache and never drop anything.
+    ``forward`` is teacher-forced and applies dropout in training mode. ``prefill``, ``extend`` and ``step``
+    read through a cache and never drop anything.
 
     Args:
         config: sizes.
-        rotary: float32 (at least N, D / 2, 2) cosines and sines by position, see ``dar_bench.nn.rotary``. With N + 1
-            rows, ``forward`` can also read the last token. It stays float32 when the network is cast.
+        rotary: float32 (at least N, D / 2, 2) cosines and sines by position, see ``dar_bench.nn.rotary``.
+            With N + 1 rows, the last token can be read too. It stays float32 when the network is cast.
     """
 
     def __init__(self, config: LlamaConfig, rotary: torch.Tensor):
         super().__init__()
-        expected = (config.head_dim // 2, 2)
-        if config.dim % config.heads or tuple(rotary.shape[1:]) != expected or len(rotary) < config.num_tokens:
+        fits = rotary.shape[1:] == (config.head_dim // 2, 2) and len(rotary) >= config.num_tokens
+        if config.dim % config.heads or not fits:
             raise ValueError(f"rotary table {tuple(rotary.shape)} does not fit {config}")
         self.config = config
         self.num_tokens = config.num_tokens
@@ -83,8 +85,7 @@ class Llama(nn.Module):
         self.layers = nn.ModuleList(Block(config) for _ in range(config.layers))
         self.norm = RMSNorm(config.dim, config.norm_eps)
         self.output = nn.Linear(config.dim, config.codebook_size, bias=False)
-        self._single: Callable[..., torch.Tensor] = self._read_one
-        self._compiled = False
+        self._compiled: Callable[..., torch.Tensor] | None = None
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -123,7 +124,7 @@ class Llama(nn.Module):
             head_dim=self.config.head_dim,
             dtype=weight.dtype,
             device=weight.device,
-            attend_prefix=weight.device.type == "cpu" and not self._compiled,
+            attend_prefix=weight.device.type == "cpu" and self._compiled is None,
         )
 
     def prefill(self, labels: torch.Tensor, prefix: torch.Tensor | None, cache: KVCache) -> torch.Tensor:
@@ -131,21 +132,20 @@ class Llama(nn.Module):
         return self._read_span(self._embed(labels, prefix), 0, cache)
 
     def extend(self, tokens: torch.Tensor, start: int, cache: KVCache) -> torch.Tensor:
-        """Read image tokens (B, n) at positions ``start`` to ``start + n - 1``; return logits (B, V) of the next."""
+        """Read image tokens (B, n) at positions ``start`` and following; return logits (B, V) of the next."""
         return self._read_span(self.tok_embeddings(tokens), start, cache)
 
     def step(self, tokens: torch.Tensor, position: torch.Tensor, cache: KVCache) -> torch.Tensor:
-        """Read one image token (B,) at ``position`` (int64, 0-d); return float32 logits (B, V) of the next."""
-        return self._single(tokens, position, cache)
+        """Read one image token (B,) at ``position`` (int64, 0-d); return logits (B, V) of the next."""
+        return (self._compiled or self._read_one)(tokens, position, cache)
 
     def compile_step(self, **options: Any) -> None:
-        """Compile ``step`` with ``torch.compile``; caches made from now on are read in full, with static shapes.
+        """Compile ``step`` with ``torch.compile``; caches made from now on are read with static shapes.
 
         Args:
             options: passed on to ``torch.compile`` (``backend``, ``mode``).
         """
-        self._single = torch.compile(self._read_one, dynamic=False, fullgraph=True, **options)
-        self._compiled = True
+        self._compiled = torch.compile(self._read_one, dynamic=False, fullgraph=True, **options)
 
     def _embed(self, labels: torch.Tensor, tokens: torch.Tensor | None) -> torch.Tensor:
         x = self.cls_embedding(labels)[:, None]
@@ -155,7 +155,7 @@ class Llama(nn.Module):
         count = x.shape[1]
         table = self._table()[start : start + count]
         mask = cache.span_mask(start, count)
-        for index, layer in enumerate(self.layers):
+        for index, layer in enumerate(self._blocks()):
             x = layer.read_span(x, table, start, mask, cache, index)
         return self._logits(x[:, -1])
 
@@ -163,9 +163,12 @@ class Llama(nn.Module):
         x = self.tok_embeddings(tokens)[:, None]
         table = self._table().index_select(0, position.reshape(1))
         mask = cache.step_mask(position)
-        for index, layer in enumerate(self.layers):
+        for index, layer in enumerate(self._blocks()):
             x = layer.read_one(x, table, position, mask, cache, index)
         return self._logits(x[:, 0])
+
+    def _blocks(self) -> list[Block]:
+        return cast("list[Block]", list(self.layers))
 
     def _table(self) -> torch.Tensor:
         return self.rotary.to(self.output.weight.device)
@@ -175,7 +178,7 @@ class Llama(nn.Module):
 
     def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> Llama:
         # Follow the weights to their device, but keep float32, and never lose the values to the meta device.
-        super()._apply(fn, recurse)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         device = self.output.weight.device
         if device.type != "meta":
             self.rotary = self.rotary.to(device)
@@ -190,6 +193,7 @@ class ClassEmbedding(nn.Module):
         self.embedding_table = nn.Embedding(rows, dim)
 
     def forward(self, labels: torch.Tensor) -> torch.Tensor:
+        """Return (B, d) of labels (B,)."""
         return self.embedding_table(labels)  # type: ignore[no-any-return]
 
 
@@ -205,12 +209,14 @@ class Block(nn.Module):
         self.drop = nn.Dropout(config.dropout)
 
     def forward(self, x: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
+        """Return the block's output (B, n, d), causal over all of ``x``."""
         x = x + self.drop(self.attention(self.attention_norm(x), table))
         return x + self.drop(self.feed_forward(self.ffn_norm(x)))  # type: ignore[no-any-return]
 
     def read_span(
         self, x: torch.Tensor, table: torch.Tensor, start: int, mask: torch.Tensor, cache: KVCache, layer: int
     ) -> torch.Tensor:
+        """Return the output (B, n, d) from position ``start`` on, through the cache of ``layer``."""
         q, k, v = self.attention.project(self.attention_norm(x), table)
         keys, values = cache.write_span(layer, start, k, v)
         return self._finish(x, q, keys, values, mask)
@@ -224,6 +230,7 @@ class Block(nn.Module):
         cache: KVCache,
         layer: int,
     ) -> torch.Tensor:
+        """Return the output (B, 1, d) at ``position``, through the cache of ``layer``."""
         q, k, v = self.attention.project(self.attention_norm(x), table)
         keys, values = cache.write_step(layer, position, k, v)
         return self._finish(x, q, keys, values, mask)
@@ -245,6 +252,7 @@ class Attention(nn.Module):
         self.wo = nn.Linear(config.dim, config.dim, bias=False)
 
     def forward(self, x: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
+        """Return causal attention (B, n, d) over all of ``x``."""
         q, k, v = self.project(x, table)
         return self.combine(F.scaled_dot_product_attention(q, k, v, is_causal=True))
 
@@ -273,6 +281,7 @@ class FeedForward(nn.Module):
         self.w2 = nn.Linear(config.hidden, config.dim, bias=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return (..., d) of (..., d)."""
         return self.w2(F.silu(self.w1(x)) * self.w3(x))  # type: ignore[no-any-return]
 
 
@@ -285,6 +294,7 @@ class RMSNorm(nn.Module):
         self.weight = nn.Parameter(torch.ones(dim))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return (..., d) of (..., d), in the wider of the types of ``x`` and the weight."""
         wide = x.float()
         normed = wide * torch.rsqrt(wide.square().mean(dim=-1, keepdim=True) + self.eps)
         return normed.to(x.dtype) * self.weight

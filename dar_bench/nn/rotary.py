@@ -19,8 +19,7 @@ def rotary_table(positions: int, head_dim: int, *, base: float = 10000.0) -> tor
     angles would differ from theirs by about 1e-5 at position 256.
 
     Returns:
-        float32 (positions, head_dim / 2, 2), always real numbers on the CPU, also while a model is built on the
-        meta device.
+        float32 (positions, head_dim / 2, 2), on the CPU also while a model is built on the meta device.
     """
     exponents = torch.arange(0, head_dim, 2, device="cpu", dtype=torch.float32) / head_dim
     frequencies = 1.0 / base**exponents
@@ -33,7 +32,7 @@ def apply_rotary(x: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
 
     Computed in float32 and cast back to the type of ``x``.
     """
-    pairs = x.float().unflatten(-1, (-1, 2))
+    pairs = x.float().unflatten(-1, (-1, 2))  # type: ignore[no-untyped-call]
     even, odd = pairs.unbind(-1)
     cos, sin = table[:, None].unbind(-1)
     rotated = torch.stack((even * cos - odd * sin, even * sin + odd * cos), dim=-1)

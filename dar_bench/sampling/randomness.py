@@ -39,7 +39,7 @@ def uniforms(keys: SampleKeys, use: str, count: int) -> npt.NDArray[np.float64]:
         count: values per sample.
 
     Returns:
-        float64 (B, count). Zero never occurs, so logarithms are safe and an event of probability 0 is never drawn.
+        float64 (B, count). Zero never occurs: logarithms are safe, and no event of probability 0 is drawn.
     """
     out = np.empty((len(keys), count), dtype=np.float64)
     for row, index in enumerate(keys.indices):
@@ -109,4 +109,4 @@ def _unit_interval(words: npt.NDArray[np.uint64]) -> npt.NDArray[np.float64]:
 def _words(seed: int, index: int, use: str, count: int) -> npt.NDArray[np.uint64]:
     digest = hashlib.blake2b(f"{_SCHEME}|{seed}|{index}|{use}".encode(), digest_size=16).digest()
     key = np.frombuffer(digest, dtype="<u8").astype(np.uint64)
-    return np.random.Philox(key=key).random_raw(count)  # type: ignore[no-any-return]
+    return np.random.Philox(key=key).random_raw(count)

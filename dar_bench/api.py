@@ -63,7 +63,8 @@ class WeightsFile:
         license: SPDX name or a short phrase, shown before a download.
         bundled: path inside the plugin's package (``"dar_bench_dar:weights/dar-tiny.safetensors"``).
         convert: ``"module:function"`` that turns the published state dict into ours,
-            ``(Mapping[str, Tensor]) -> dict[str, Tensor]``; it accounts for every key or raises ``UserError``.
+            ``(checkpoint) -> dict[str, Tensor]`` with the object as it was loaded; it accounts for every key
+            or raises ``UserError``. A file that already has our layout is not converted.
         note: what a user should know (for instance that no checkpoint was published).
     """
 
@@ -102,6 +103,9 @@ class Card:
             with ``weights`` the path of a safetensors file in our own layout.
         count_parameters: ``"module:function"`` that returns the number of parameters of the card's model,
             counted without allocating weights; used by the conformance checks.
+        layout: ``"module:function"``, called as ``layout(card) -> Mapping[str, tuple[int, ...]]``: name and
+            shape of every tensor in the model's safetensors file, told without allocating weights. Imported
+            and fetched files are checked against it, key by key.
         options: what sampling or decoding accepts.
         config: the sizes the plugin's own code builds the model from.
     """
@@ -114,6 +118,7 @@ class Card:
     load: str
     weights: WeightsFile
     count_parameters: str = ""
+    layout: str = ""
     aliases: tuple[str, ...] = ()
     options: tuple[Option, ...] = ()
     reported: tuple[ReportedScore, ...] = ()
@@ -271,7 +276,7 @@ class DecodeStream(Protocol):
         ...
 
     def preview(self) -> torch.Tensor:
-        """Return the estimate of the final images so far, uint8 (B, 3, H, W); costs at most one network call."""
+        """Return the estimate of the final images so far, uint8 (B, 3, H, W); at most one network call."""
         ...
 
     def images(self) -> torch.Tensor:
@@ -300,6 +305,7 @@ class GeneratedBatch:
 
     @property
     def final(self) -> bool:
+        """Whether these are the finished images, not a preview."""
         return self.groups_done == self.groups
 
 
@@ -348,7 +354,7 @@ class TokenNetwork(Protocol):
         ...
 
     def extend(self, tokens: torch.Tensor, start: int, cache: KVCache) -> torch.Tensor:
-        """Read tokens (B, n) at positions ``start`` to ``start + n - 1``; return logits (B, V) of the next."""
+        """Read tokens (B, n) at positions from ``start`` on; return logits (B, V) of the next."""
         ...
 
     def step(self, tokens: torch.Tensor, position: torch.Tensor, cache: KVCache) -> torch.Tensor:

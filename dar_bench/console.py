@@ -1,7 +1,7 @@
 """What commands print: rich tables and bars for a person at a terminal, plain lines for a pipe.
 
-Results go to standard output, progress and messages to standard error. Markup is off: square brackets are part of
-score names (``FD[efficientnet-lite0]``) and must survive.
+Results go to standard output, progress and messages to standard error. Markup is off: square brackets are
+part of score names (``FD[efficientnet-lite0]``) and must survive.
 """
 
 from __future__ import annotations

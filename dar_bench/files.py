@@ -1,7 +1,7 @@
 """Writing files so that a reader never sees half of one.
 
-Everything is written under a temporary name in the target's own folder and moved into place when it is complete.
-A process that dies in between leaves at most a hidden ``.tmp-`` file, never a damaged result.
+Everything is written under a temporary name in the target's own folder and moved into place when it is
+complete. A process that dies in between leaves at most a hidden ``.tmp-`` file, never a damaged result.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 from dar_bench.errors import UserError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
-# Some writers (torch.save, safetensors) report a full disk without its errno; below this much free space we believe it.
+# Some writers (torch.save) report a full disk without its errno; below this much free space it is believed.
 _ALMOST_NOTHING = 1 << 20
 
 
@@ -38,7 +38,7 @@ def disk_full(path: Path) -> UserError:
     """Build the error for a disk that filled up while ``path`` was written."""
     return UserError(
         f"No space left while writing '{path}'.",
-        why="The disk (or your quota on it) is full; nothing half-written was kept.",
+        why=f"The disk (or your quota on it) is full; '{path.name}' was not put in place.",
         hint="Free some space or choose another folder, then run the same command again.",
     )
 
@@ -71,8 +71,8 @@ def writing(path: Path) -> Iterator[None]:
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path`` that takes its place when the block ends without an error.
 
-    The temporary name keeps the suffix, for writers that look at it. Parent folders are created. The block may write
-    a file, which replaces an older one, or a folder, where none of that name exists.
+    The temporary name keeps the suffix, for writers that look at it. Parent folders are created. The block
+    may write a file, which replaces an older one, or a folder, where none of that name exists.
 
     Args:
         path: where the finished file or folder goes.

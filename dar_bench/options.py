@@ -47,7 +47,10 @@ def parse_options(card: Card, texts: Mapping[str, str]) -> dict[str, Any]:
 
 
 def parse_option(option: Option, text: str) -> Any:
-    """Parse one option's text and check its bounds and choices; ``none`` gives ``None`` where that is the default."""
+    """Parse one option's text and check its bounds and choices.
+
+    The text ``none`` gives ``None`` where that is the option's default.
+    """
     text = text.strip()
     if option.type == "schedule":
         from dar_bench.sampling.guidance import parse_schedule

@@ -1,7 +1,8 @@
 """Discovery of plugins, and everything that is found through them.
 
-One entry-point group is read with ``importlib.metadata``. A plugin that cannot be imported is kept with its error and
-harms nothing else; a name that two plugins claim is an error for whoever uses that name, and for nobody else.
+One entry-point group is read with ``importlib.metadata``. A plugin that cannot be imported is kept with its
+error and harms nothing else; a name that two plugins claim is an error for whoever uses that name, and for
+nobody else.
 """
 
 from __future__ import annotations
@@ -166,9 +167,13 @@ class Registry:
         return load_object(self._components[kind].get(name))
 
     def conflicts(self) -> list[str]:
-        """Return one sentence for every name that is claimed more than once, with the distributions that claim it."""
-        every = [self._cards, self._datasets, *self._commands.values(), *self._components.values()]
-        return [sentence for names in every for sentence in names.conflicts()]
+        """Return one sentence for every name claimed more than once, with the distributions that claim it."""
+        return [
+            *self._cards.conflicts(),
+            *self._datasets.conflicts(),
+            *(sentence for names in self._commands.values() for sentence in names.conflicts()),
+            *(sentence for names in self._components.values() for sentence in names.conflicts()),
+        ]
 
 
 @functools.cache
@@ -234,7 +239,7 @@ def load_object(target: str) -> Any:
 
 
 def missing_module(what: str, error: ModuleNotFoundError) -> UserError:
-    """Build the error for a module that is not installed, with the extra that brings it where there is one."""
+    """Build the error for a module that is not installed, with the extra of dar-bench that brings it."""
     name = (error.name or "").split(".")[0]
     extra = _EXTRA_OF_MODULE.get(name)
     return UserError(

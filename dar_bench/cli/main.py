@@ -73,7 +73,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         result = cli.main(
             args=None if arguments is None else list(arguments), prog_name="dar-bench", standalone_mode=False
         )
-        # click returns the status of an explicit ctx.exit(status), and otherwise what the command returned: None.
+        # The status of an explicit ctx.exit(status); otherwise what the command returned, which is None.
         return result if isinstance(result, int) else 0
     except UserError as error:
         report(error)

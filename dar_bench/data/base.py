@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import os
 import threading
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from dar_bench.errors import UserError
+from dar_bench.hashing import sha256_bytes, sha256_file
 
 UNLABELLED = -1
 """The label of an image whose source carries no classes."""
@@ -103,7 +103,7 @@ class ImageSource(ABC):
         copy then counts as other data. Computed once for every source object.
         """
         if self._fingerprint is None:
-            self._fingerprint = hashlib.sha256(self._describe().encode()).hexdigest()
+            self._fingerprint = sha256_bytes(self._describe().encode())
         return self._fingerprint
 
 
@@ -153,8 +153,7 @@ def describe_files(files: Iterable[tuple[str, Path]]) -> str:
 def hash_file(path: Path) -> str:
     """Return the SHA-256 of a file's contents as hex digits."""
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256_file(path)
     except OSError as error:
         raise UserError(f"Cannot read {path}.", why=error.strerror or str(error)) from error
 

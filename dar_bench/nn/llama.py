@@ -10,13 +10,14 @@ Shapes: B sequences, n tokens, d channels, H heads, D channels of a head, V code
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+from dar_bench.errors import UserError
 from dar_bench.nn.cache import KVCache
 from dar_bench.nn.rotary import apply_rotary
 
@@ -45,6 +46,20 @@ class LlamaConfig:
     norm_eps: float = 1e-5
     dropout: float = 0.1
 
+    def __post_init__(self) -> None:
+        impossible = "Impossible sizes of the autoregressive model:"
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name not in ("norm_eps", "dropout") and value < 1:
+                raise UserError(f"{impossible} {field.name} is {value}.", hint="Give a positive number.")
+        if self.dim % (2 * self.heads):
+            raise UserError(
+                f"{impossible} dim {self.dim} and {self.heads} heads.",
+                why="The width must split into heads of an even number of channels.",
+            )
+        if not 0.0 <= self.dropout < 1.0:
+            raise UserError(f"Dropout {self.dropout} is out of range.", hint="Give 0 or more, below 1.")
+
     @property
     def head_dim(self) -> int:
         """Channels of one attention head, D."""
@@ -70,8 +85,7 @@ class Llama(nn.Module):
 
     def __init__(self, config: LlamaConfig, rotary: torch.Tensor):
         super().__init__()
-        fits = rotary.shape[1:] == (config.head_dim // 2, 2) and len(rotary) >= config.num_tokens
-        if config.dim % config.heads or not fits:
+        if rotary.shape[1:] != (config.head_dim // 2, 2) or len(rotary) < config.num_tokens:
             raise ValueError(f"rotary table {tuple(rotary.shape)} does not fit {config}")
         self.config = config
         self.num_tokens = config.num_tokens

@@ -2,11 +2,11 @@
 
 Guided logits are u + s * (c - u), with one scale s per token. A branch is read only where it counts: the
 unconditional one not where s is 1, the conditional one not where s is 0. A branch that was left behind reads
-all tokens it has missed in one pass when it is next needed, so schedules may leave and rejoin s = 1 at will; a
-branch that is never needed again costs nothing.
+all tokens it has missed in one pass when it is next needed, so schedules may leave and rejoin s = 1 at will;
+a branch that is never needed again costs nothing.
 
-Sample i is a function of (seed, i), its label and the network. The one thing that batching can still change is
-the rounding of the network's matrix products, which libraries choose by batch size: a draw turns where its
+Sample i is a function of (seed, i), its label and the network. The one thing that batching can still change
+is the rounding of the network's matrix products, which libraries choose by batch size: a draw turns where its
 uniform falls between two roundings, about once in a million tokens in float32, far more often in bfloat16.
 
 Shapes: B samples, N tokens per image, V codebook entries.

@@ -2,7 +2,7 @@
 
     none                no guidance, scale 1 everywhere
     1.5                 the same scale everywhere
-    linear:1.1-8.0      N values from 1.1 to 8.0, both ends included (D-AR, arXiv 2505.23660, section 4.1)
+    linear:1.1-8.0      N values from 1.1 to 8.0, both ends included (D-AR, arXiv 2505.23660, Table 3)
     cosine:1.1-8.0      from 1.1 to 8.0 along half a cosine, flat at both ends
     power:1.1-8.0:3     from 1.1 to 8.0 with the exponent 3 (the default) on the token's position
     interval:4.0:0.2-0.8  scale 4.0 from 20 % of the tokens to before 80 %, scale 1 elsewhere

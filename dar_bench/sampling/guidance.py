@@ -205,7 +205,7 @@ def _plugin_schedule(name: str, arguments: str) -> Schedule:
 
     offered = registry().components("schedules")
     if name not in offered:
-        raise unknown_name("guidance schedule", name, [*_FORMS, *offered], hint=_forms())
+        raise unknown_name("guidance schedule", name, ["none", *_PARSERS, *offered], hint=_forms())
     schedule = registry().component("schedules", name)(arguments)
     if not isinstance(schedule, Schedule):
         raise UserError(

@@ -1,0 +1,49 @@
+"""Rotary tables and their application."""
+
+from __future__ import annotations
+
+import torch
+
+from dar_bench.nn.rotary import apply_rotary, rotary_table
+
+
+def test_table_values() -> None:
+    table = rotary_table(300, 8, base=100.0)
+    assert (table.shape, table.dtype) == ((300, 4, 2), torch.float32)
+    positions = torch.arange(300, dtype=torch.float64)
+    frequencies = 100.0 ** (-torch.arange(4, dtype=torch.float64) / 4)
+    angles = torch.outer(positions, frequencies)
+    exact = torch.stack((angles.cos(), angles.sin()), dim=-1).float()
+    torch.testing.assert_close(table, exact, rtol=0, atol=3e-5)
+    assert torch.equal(table[0], torch.tensor([[1.0, 0.0]]).expand(4, 2))
+
+
+def test_table_is_real_on_the_meta_device() -> None:
+    with torch.device("meta"):
+        table = rotary_table(4, 8)
+    assert table.device.type == "cpu"
+
+
+def test_adjacent_pairs_turn_as_complex_numbers() -> None:
+    x = torch.randn(2, 5, 3, 8, generator=torch.Generator().manual_seed(0))
+    table = rotary_table(5, 8)
+    turned = torch.view_as_complex(x.unflatten(-1, (4, 2))) * torch.view_as_complex(table)[:, None]
+    expected = torch.view_as_real(turned).flatten(-2)
+    torch.testing.assert_close(apply_rotary(x, table), expected, rtol=1e-6, atol=1e-6)
+
+
+def test_products_depend_on_the_distance_alone() -> None:
+    generator = torch.Generator().manual_seed(0)
+    q, k = torch.randn(8, generator=generator), torch.randn(8, generator=generator)
+    table = rotary_table(50, 8)
+    q_turned = apply_rotary(q.expand(1, 50, 1, 8), table)[0, :, 0]
+    k_turned = apply_rotary(k.expand(1, 50, 1, 8), table)[0, :, 0]
+    products = (q_turned[7:] * k_turned[:-7]).sum(-1)
+    torch.testing.assert_close(products, products[:1].expand_as(products), rtol=1e-4, atol=1e-5)
+
+
+def test_a_zero_row_makes_a_zero_vector_and_the_type_is_kept() -> None:
+    table = torch.zeros(1, 4, 2)
+    out = apply_rotary(torch.ones(1, 1, 2, 8, dtype=torch.bfloat16), table)
+    assert out.dtype == torch.bfloat16
+    assert not out.any()

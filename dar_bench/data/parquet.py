@@ -125,11 +125,12 @@ class ParquetSource(ImageSource):
             _checked(path, file.read, columns=[self._label_column]).column(0)
             for path, file in zip(self._paths, files, strict=True)
         ]
-        types = {chunk.type for chunk in chunks}
+        # A shard without rows may have lost the type of its columns.
+        types = {chunk.type for chunk in chunks if len(chunk)}
         if any(chunk.null_count for chunk in chunks):
             raise UserError(f"Column '{self._label_column}' of {self.name} has empty labels.")
         if all(pa.types.is_integer(kind) for kind in types):
-            labels = np.concatenate([chunk.to_numpy() for chunk in chunks]).astype(np.int64)
+            labels = np.concatenate([chunk.to_numpy() for chunk in chunks if len(chunk)]).astype(np.int64)
             return labels, _class_names(features.get(self._label_column))
         if all(pa.types.is_string(kind) or pa.types.is_large_string(kind) for kind in types):
             texts = np.concatenate([np.asarray(chunk.to_pylist(), dtype=object) for chunk in chunks])

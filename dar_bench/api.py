@@ -61,7 +61,8 @@ class WeightsFile:
         sha256: the published hash; ``None`` where none is published (trust on first use, then recorded).
         size: bytes, where known.
         license: SPDX name or a short phrase, shown before a download.
-        bundled: path inside the plugin's package (``"dar_bench_dar:weights/dar-tiny.safetensors"``).
+        bundled: path inside the plugin's package (``"my_package:weights/tiny.safetensors"``).
+        local: path of a file on this machine, for models opened from a training run's folder.
         convert: ``"module:function"`` that turns the published state dict into ours,
             ``(checkpoint) -> dict[str, Tensor]`` with the object as it was loaded; it accounts for every key
             or raises ``UserError``. A file that already has our layout is not converted.
@@ -74,6 +75,7 @@ class WeightsFile:
     size: int | None = None
     license: str = ""
     bundled: str = ""
+    local: str = ""
     convert: str = ""
     note: str = ""
 
@@ -178,7 +180,7 @@ class DatasetSpec:
     """A data set that ships with a plugin, addressed as ``name:split`` wherever data is asked for.
 
     Attributes:
-        splits: split name to a path inside the plugin's package (``"dar_bench_dar:data/train.parquet"``).
+        splits: split name to a path inside the plugin's package (``"my_package:data/train.parquet"``).
         class_names: names by label.
         license: what must be kept with copies.
         role: split name to what it is for (``{"train": "generation", "val": "reconstruction"}``).
@@ -197,6 +199,8 @@ class Plugin:
     """The object behind a ``dar_bench.plugins`` entry point.
 
     Attributes:
+        open_folder: ``"module:function"`` from the path of a folder that this plugin's training wrote (its
+            ``model.json`` names the plugin) to the card of the model in it.
         extractors, solvers, schedules, evaluators: name to ``"module:attribute"``.
     """
 
@@ -205,6 +209,7 @@ class Plugin:
     cards: tuple[Card, ...] = ()
     commands: tuple[CommandSpec, ...] = ()
     datasets: tuple[DatasetSpec, ...] = ()
+    open_folder: str = ""
     extractors: Mapping[str, str] = field(default_factory=dict)
     solvers: Mapping[str, str] = field(default_factory=dict)
     schedules: Mapping[str, str] = field(default_factory=dict)

@@ -1,6 +1,6 @@
 """Downloads that survive a broken connection and never put an unverified file in place.
 
-A download grows in ``<name>.part`` beside its target and is moved there once its SHA-256 is right. A connection
+A download grows in ``<name>.part`` beside its target and moves there once its SHA-256 is right. A connection
 that breaks is resumed with a range request, in the same run or the next. A server's validator (ETag or
 Last-Modified) is kept beside the part, so that two versions of a file are never joined. Where no hash is
 published, the first one seen is trusted, recorded in the store's ``known_hashes.json``, and demanded since.

@@ -21,6 +21,9 @@ from dar_bench.errors import UserError
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 # Some writers (torch.save) report a full disk without its errno; below this much free space it is believed.
 _ALMOST_NOTHING = 1 << 20
+# What the user lets new files be; read while the process has one thread, for there is no way to only look.
+_UMASK = os.umask(0)
+os.umask(_UMASK)
 
 
 def is_disk_full(error: BaseException, folder: Path) -> bool:
@@ -85,15 +88,20 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """
     target = Path(path).absolute()
     temporary = target.with_name(f".tmp-{secrets.token_hex(4)}-{target.name}")
-    try:
-        with writing(target):
-            target.parent.mkdir(parents=True, exist_ok=True)
+    with writing(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
             yield temporary
             if temporary.is_file():
+                temporary.chmod(0o666 & ~_UMASK)  # safetensors writes files that nobody else may read
                 _flush_to_disk(temporary)
             os.replace(temporary, target)
-    finally:
-        _remove(temporary)
+        except RuntimeError as error:  # judged while the half-written file still fills the disk
+            if is_disk_full(error, target.parent):
+                raise disk_full(target) from error
+            raise
+        finally:
+            _remove(temporary)
 
 
 def write_bytes(path: str | Path, data: bytes) -> None:

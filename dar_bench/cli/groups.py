@@ -1,4 +1,4 @@
-"""Command groups that import a command only when it runs, so that help pages are quick."""
+"""Command groups that suggest the nearest name, and that import a command only when it runs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,21 @@ import click
 from dar_bench.errors import unknown_name
 
 
-class LazyGroup(click.Group):
+class SuggestingGroup(click.Group):
+    """A group whose unknown commands are a `UserError` that suggests the nearest one."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that the first argument names."""
+        name = args[0]
+        known = self.list_commands(ctx)
+        if not name.startswith("-") and name not in known:
+            raise unknown_name("command", name, known, hint=f"See '{ctx.command_path} --help'.")
+        return super().resolve_command(ctx, args)
+
+
+class LazyGroup(SuggestingGroup):
     """A group whose commands are named by ``"module:attribute"`` and carry their one-line help with them.
 
     Args:
@@ -41,16 +55,6 @@ class LazyGroup(click.Group):
             raise TypeError(f"'{entry[0]}' is of type {type(command).__name__}, not a click.Command")
         return command
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command; an unknown one is a `UserError` that suggests the nearest."""
-        name = args[0]
-        if not name.startswith("-") and name not in self.targets():
-            path = ctx.command_path
-            raise unknown_name("command", name, self.targets(), hint=f"See '{path} --help'.")
-        return super().resolve_command(ctx, args)
-
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands with their stored help, importing none of them."""
         rows = [(name, text) for name, (_, text) in self.targets().items()]
@@ -71,7 +75,3 @@ class PluginGroup(LazyGroup):
         return {
             command.name: (command.target, command.help) for command in registry().commands(self.name or "")
         }
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import and return one command of a plugin; a name that two plugins mount is a `UserError`."""
-        return super().get_command(ctx, cmd_name)

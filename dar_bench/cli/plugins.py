@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import click
 
+from dar_bench.cli.groups import SuggestingGroup
 from dar_bench.cli.help import examples
 from dar_bench.console import console, note, print_json, print_table
 from dar_bench.plugins import PluginStatus, registry
 
 
-@click.group(epilog=examples("dar-bench plugins list"))
+@click.group(cls=SuggestingGroup, epilog=examples("dar-bench plugins list"))
 def plugins() -> None:
     """Show the installed plugins."""
 

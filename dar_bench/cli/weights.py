@@ -8,6 +8,7 @@ import click
 
 from dar_bench import weights as store
 from dar_bench.api import Card, GeneratorCard
+from dar_bench.cli.groups import SuggestingGroup
 from dar_bench.cli.help import examples
 from dar_bench.console import note, print_json, print_table
 from dar_bench.download import OFFLINE_VARIABLE
@@ -15,7 +16,7 @@ from dar_bench.errors import EXIT_CHECK_FAILED
 from dar_bench.plugins import registry
 
 
-@click.group(epilog=examples("dar-bench weights list", "dar-bench weights fetch dar-l"))
+@click.group(cls=SuggestingGroup, epilog=examples("dar-bench weights list", "dar-bench weights fetch dar-l"))
 def weights() -> None:
     """Fetch, import and verify model weights.
 

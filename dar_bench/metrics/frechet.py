@@ -147,8 +147,8 @@ def _influences(fixed: _Prepared, drawn: _Prepared) -> Float64Array:
     """Return the derivative of the distance with respect to the weight of every drawn vector, centred, (n,).
 
     With weights w (sum 1) the drawn moments are m = sum w x and S = sum w (x - m)(x - m)'. Per unit of
-    weight, x moves |m1 - m|^2 by 2 (m - m1)'(x - m), tr S by |x - m|^2, and tr (S1 S)^(1/2), which is the sum of
-    singular values of M = F1 X' W^(1/2), by half the diagonal of (M' M)^(1/2) over w.
+    weight, x moves |m1 - m|^2 by 2 (m - m1)'(x - m), tr S by |x - m|^2, and tr (S1 S)^(1/2), which is the sum
+    of singular values of M = F1 X' W^(1/2), by half the diagonal of (M' M)^(1/2) over w.
     """
     centred = drawn.centred()
     n = drawn.moments.n

@@ -1,10 +1,11 @@
 """Checkpoints: everything that a training needs to go on exactly where it was.
 
     RUN/checkpoints/step-00001000/state.pt      weights, average and optimizer (torch, read with weights_only)
-                                 /state.json    step, recipe, versions, the open logging window, hash of state.pt
+                                 /state.json    step, recipe, versions, the open logging window, hash of
+                                 state.pt
 
-A checkpoint is written under a temporary name and renamed when complete. No random state is stored: every step seeds the
-generators from (seed, step, process), see :mod:`dar_bench.training.seeding`.
+A checkpoint is written under a temporary name and renamed when complete. No random state is stored: every
+step seeds the generators from (seed, step, process), see :mod:`dar_bench.training.seeding`.
 """
 
 from __future__ import annotations
@@ -138,7 +139,8 @@ def _read(folder: Path) -> Checkpoint:
         state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
         if state["format"] != _FORMAT:
             raise UserError(
-                f"Checkpoint {folder} has format {state['format']}; this version of dar-bench reads format {_FORMAT}."
+                f"Checkpoint {folder} has format {state['format']}.",
+                why=f"This version of dar-bench reads format {_FORMAT}.",
             )
         if sha256_file(folder / "state.pt") != state["sha256"]:
             raise _Damaged("state.pt does not match its hash")

@@ -1,17 +1,49 @@
-"""The few things that processes of one training say to each other. All of them work without a process group."""
+"""The few things that processes of one training say to each other; all work without a process group."""
 
 from __future__ import annotations
 
+import atexit
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
 from dar_bench.errors import UserError
+from dar_bench.training.recipe import TrainConfig
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 T = TypeVar("T")
+
+
+def start(config: TrainConfig) -> Accelerator:
+    """Join the processes of this training, if a launcher started several, and take the device.
+
+    Raises:
+        UserError: accelerate is not installed, or the launcher asks for more than data parallelism.
+    """
+    try:
+        from accelerate import Accelerator
+    except ImportError as error:
+        raise UserError(
+            "Training needs the package 'accelerate', which is not installed.",
+            hint="Install it with: pip install 'dar-bench[train]'",
+        ) from error
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    # The recipe's precision counts (see the loop), not what a launcher was configured with.
+    accelerator = Accelerator(cpu=config.device == "cpu", mixed_precision="no")
+    if accelerator.distributed_type.name not in ("NO", "MULTI_CPU", "MULTI_GPU", "MULTI_XPU", "MULTI_NPU"):
+        raise UserError(
+            f"Training runs data-parallel only; the launcher asked for {accelerator.distributed_type.name}.",
+            hint="Use torchrun, or 'accelerate launch --multi_gpu'.",
+        )
+    # Without this, the background threads of a process group abort the interpreter while it exits.
+    atexit.register(_leave)
+    return accelerator
 
 
 def world_size() -> int:
@@ -50,9 +82,9 @@ def any_process(flag: bool, device: torch.device) -> bool:
 def global_mean(total: Tensor, count: Tensor) -> Tensor:
     """Return a masked mean over all processes, whose gradient comes out right after averaging over processes.
 
-    Gradients are averaged over W processes, so a plain local mean would weight every process alike whatever its count.
-    Here process r returns ``total_r * W / sum(count)``: the mean of that over processes is the mean over all
-    elements, and so is its gradient. With micro-batches the mean is taken inside each of them.
+    Gradients are averaged over W processes, so a plain local mean would weight every process alike whatever
+    its count. Here process r returns ``total_r * W / sum(count)``: the mean of that over processes is the
+    mean over all elements, and so is its gradient. With micro-batches the mean is taken inside each of them.
 
     Args:
         total: this process's sum of the masked elements, 0-d.
@@ -86,3 +118,9 @@ def on_main(action: Callable[[], T]) -> T:
     if status:
         raise SystemExit(status)
     return result  # type: ignore[return-value]
+
+
+def _leave() -> None:
+    """End the process group, where there is one."""
+    if dist.is_available() and dist.is_initialized():
+        dist.destroy_process_group()

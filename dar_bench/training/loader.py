@@ -16,7 +16,9 @@ from dar_bench.training.task import DrawDataset
 Batch = dict[str, Tensor]
 
 
-def batches(dataset: DrawDataset, sampler: StepSampler, *, workers: int, device: torch.device) -> Iterator[Batch]:
+def batches(
+    dataset: DrawDataset, sampler: StepSampler, *, workers: int, device: torch.device
+) -> Iterator[Batch]:
     """Yield the sampler's micro-batches on the device.
 
     Raises:
@@ -24,12 +26,13 @@ def batches(dataset: DrawDataset, sampler: StepSampler, *, workers: int, device:
     """
     loader: DataLoader[Batch | UserError] = DataLoader(
         _Guarded(dataset),
-        batch_sampler=sampler,  # type: ignore[arg-type]
+        batch_sampler=sampler,
         num_workers=workers,
         collate_fn=_collate,
         pin_memory=device.type == "cuda",
         worker_init_fn=_leave_signals_to_parent if workers else None,
-        # The loader draws a seed for its workers; from its own generator, so that it moves no other random state.
+        # The loader draws a seed for its workers; from its own generator, so that it moves no other random
+        # state.
         generator=torch.Generator(),
     )
     for batch in loader:
@@ -60,7 +63,7 @@ def _collate(items: Sequence[Batch | UserError]) -> Batch | UserError:
 
 
 def _leave_signals_to_parent(_: int) -> None:
-    """Ctrl-C reaches the whole process group; the training process decides, workers just go on until it is done."""
+    """Ctrl-C reaches the whole process group; the training process alone decides what it means."""
     torch.set_num_threads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -1,4 +1,4 @@
-"""What a training writes down: JSON lines, TensorBoard where it is installed, one line for the person watching."""
+"""What a training writes down: JSON lines, image grids, and TensorBoard where it is installed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from dar_bench.training.distributed import mean_over_processes
 
 
 class MetricWindow:
-    """Means of the scalars since the last log entry. It can be stored, so that resuming inside a window loses nothing."""
+    """Means of the scalars since the last log entry; it can be stored, so that resuming loses nothing."""
 
     def __init__(self, stored: Mapping[str, float] | None = None):
         stored = dict(stored or {})
@@ -28,7 +28,7 @@ class MetricWindow:
     def add(self, scalars: Mapping[str, Tensor]) -> None:
         """Count one step; the values stay on their device until somebody asks."""
         for name, value in scalars.items():
-            self._sums[name] = self._sums.get(name, 0.0) + value.detach().double()
+            self._sums[name] = self._sums.get(name, 0.0) + value.detach().float()
         self.count += 1
 
     def sums(self) -> dict[str, float]:
@@ -36,7 +36,7 @@ class MetricWindow:
         if not self._sums:
             return {"count": self.count}
         names = sorted(self._sums)
-        values = [torch.as_tensor(self._sums[name], dtype=torch.float64).cpu() for name in names]
+        values = [torch.as_tensor(self._sums[name], dtype=torch.float32).cpu() for name in names]
         device = next((value.device for value in self._sums.values() if isinstance(value, Tensor)), None)
         together = mean_over_processes(torch.stack(values).to(device or "cpu")).tolist()
         return {**dict(zip(names, together, strict=True)), "count": self.count}
@@ -55,8 +55,8 @@ class MetricWindow:
 class RunLog:
     """Writes ``metrics.jsonl``, ``tensorboard/`` and ``images/`` of a run folder; for the main process only.
 
-    Every line of ``metrics.jsonl`` is an object with ``kind`` (``train`` or ``eval``), ``step`` (updates done), ``time``
-    (seconds since 1970) and the numbers. Numbers that are not finite are written as ``null``.
+    Every line of ``metrics.jsonl`` is an object with ``kind`` (``train`` or ``eval``), ``step`` (updates
+    done), ``time`` (seconds since 1970) and the numbers. Numbers that are not finite are written as ``null``.
     """
 
     def __init__(self, folder: Path, *, step: int):
@@ -71,7 +71,9 @@ class RunLog:
         """Append one entry and flush it."""
         finite = {name: value if math.isfinite(value) else None for name, value in numbers.items()}
         with writing(self._path):
-            self._file.write(json.dumps({"kind": kind, "step": step, "time": round(time.time(), 3), **finite}) + "\n")
+            self._file.write(
+                json.dumps({"kind": kind, "step": step, "time": round(time.time(), 3), **finite}) + "\n"
+            )
             self._file.flush()
         if self._board is not None:
             for name, value in numbers.items():
@@ -123,7 +125,11 @@ def image_grid(images: Tensor, *, gap: int = 2) -> Tensor:
 
 def say_progress(step: int, steps: int, numbers: Mapping[str, float]) -> None:
     """Print one line of the most important numbers."""
-    shown = [f"loss {numbers['loss']:.4f}", f"lr {numbers['lr']:.2e}", f"{numbers['images_per_second']:.1f} images/s"]
+    shown = [
+        f"loss {numbers['loss']:.4f}",
+        f"lr {numbers['lr']:.2e}",
+        f"{numbers['images_per_second']:.1f} images/s",
+    ]
     note(f"step {step}/{steps}  " + "  ".join(shown))
 
 
@@ -135,7 +141,7 @@ def _save_png(path: Path, grid: Tensor) -> None:
 
 
 def _tensorboard(folder: Path, step: int) -> Any:
-    """Return a TensorBoard writer that hides the entries after ``step``, or ``None`` where it is not installed."""
+    """Return a TensorBoard writer that hides entries after ``step``; ``None`` where it is not installed."""
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:

@@ -1,14 +1,13 @@
 """The training loop: one for every task. Reading order is call order.
 
-A step is a pure function of (recipe, weights, step number): the data order, all random numbers and the learning rate
-follow from them, so that a run may be killed and resumed, or spread over another number of processes.
+A step is a pure function of (recipe, weights, step number): the data order, all random numbers and the
+learning rate follow from them, so that a run may be killed and resumed, or spread over another number of
+processes.
 """
 
 from __future__ import annotations
 
 import contextlib
-import resource
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,12 +18,13 @@ from torch import Tensor, nn
 from dar_bench.console import note, progress
 from dar_bench.errors import EXIT_CHECK_FAILED, EXIT_INTERRUPTED, UserError
 from dar_bench.training import checkpoint
-from dar_bench.training.distributed import any_process, is_main, on_main, rank, world_size
+from dar_bench.training.distributed import any_process, is_main, on_main, rank, start, world_size
 from dar_bench.training.ema import Ema
 from dar_bench.training.loader import Batch, batches
 from dar_bench.training.logs import MetricWindow, RunLog, say_progress
+from dar_bench.training.measure import Clock, device_name, memory_gib
 from dar_bench.training.order import StepSampler
-from dar_bench.training.recipe import TrainConfig, TrainingRecipe, to_dict
+from dar_bench.training.recipe import TrainingRecipe, to_dict
 from dar_bench.training.run_folder import RunFolder, versions
 from dar_bench.training.schedules import ema_decay, learning_rate
 from dar_bench.training.seeding import seed_step
@@ -38,15 +38,15 @@ if TYPE_CHECKING:
 def train(task: TrainingTask, recipe: TrainingRecipe, run_dir: Path, *, resume: bool = False) -> nn.Module:
     """Train ``task`` and return the module with the averaged weights.
 
-    Works in one process and, unchanged, under ``accelerate launch`` or ``torchrun``; several machines need a shared
-    ``run_dir``. It fills ``run_dir`` with ``recipe.toml``, ``run.json``, ``metrics.jsonl``, ``tensorboard/``,
-    ``images/``, ``checkpoints/`` and ``export/`` (what the task writes).
+    Works in one process and, unchanged, under ``accelerate launch`` or ``torchrun``; several machines need a
+    shared ``run_dir``. It fills ``run_dir`` with ``recipe.toml``, ``run.json``, ``metrics.jsonl``,
+    ``tensorboard/``, ``images/``, ``checkpoints/`` and ``export/`` (what the task writes).
 
     Raises:
-        UserError: see :class:`RunFolder`; a loss that is not finite (exit status 1); SIGINT or SIGTERM, after a
-            checkpoint was written (exit status 130).
+        UserError: see :class:`RunFolder`; a loss that is not finite (exit status 1); SIGINT or SIGTERM,
+            after a checkpoint was written (exit status 130).
     """
-    accelerator = _accelerator(recipe.train)
+    accelerator = start(recipe.train)
     folder: RunFolder | None = None
 
     def open_folder() -> checkpoint.Checkpoint | None:
@@ -80,6 +80,7 @@ class Trainer:
         self.accelerator, self.device = accelerator, accelerator.device
         self.step = resumed.step if resumed else 0
         self.window = MetricWindow(resumed.window if resumed else None)
+        self.loss: float | None = None
         self.log: RunLog | None = None
         self.folder: RunFolder | None = None
 
@@ -116,15 +117,19 @@ class Trainer:
             {
                 "parameters": sum(p.numel() for p in self.module.parameters() if p.requires_grad),
                 "examples": len(self.task.dataset),
-                "device": _device_name(self.device),
+                "device": device_name(self.device),
                 "processes": world_size(),
             }
         )
         self.log = RunLog(folder.folder, step=self.step)
 
     def close(self) -> None:
+        """Close the logs; a session that did not end by itself is marked as failed."""
         if self.log is not None:
             self.log.close()
+        if self.folder is not None:
+            with contextlib.suppress(UserError):
+                self.folder.end_session(step=self.step, outcome="failed")
 
     def run(self) -> None:
         """Do the remaining steps."""
@@ -134,7 +139,6 @@ class Trainer:
             self._clock.start()
             while self.step < config.steps:
                 self.one_step(data)
-                advance()
                 last = self.step == config.steps
                 stopping = any_process(stop.requested, self.device) and not last
                 if _due(self.step, config.log_every) or last:
@@ -146,6 +150,7 @@ class Trainer:
                         self.draw_images()
                     if _due(self.step, config.checkpoint_every) or last or stopping:
                         self.write_checkpoint()
+                advance()
                 if stopping:
                     self._interrupted()
         self._finished()
@@ -168,7 +173,9 @@ class Trainer:
             # Gradients travel between processes once per step, with the last micro-batch.
             held = number < micro_batches - 1
             with self.accelerator.no_sync(self.wrapped) if held else contextlib.nullcontext():
-                with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16"):
+                with torch.autocast(
+                    self.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16"
+                ):
                     loss, scalars = self.wrapped(batch)
                 self.accelerator.backward(loss / micro_batches)
             for name, value in {"loss": loss, **scalars}.items():
@@ -189,14 +196,16 @@ class Trainer:
         self._stop_if_not_finite()
         numbers = self.window.means()
         if _due(self.step, self.config.log_every):
-            # The entry of a last step in between leaves its window open for a run that is resumed with more steps.
+            # The entry of a last step in between leaves its window open for a run that is resumed with more
+            # steps.
             self.window.clear()
         if self.log is None:
             return
+        self.loss = numbers["loss"]
         numbers["lr"] = self.optimizer.param_groups[0]["lr"]
         numbers["epoch"] = self.step * self.config.batch_size / len(self.task.dataset)
         numbers["images_per_second"] = self._clock.rate()
-        numbers["memory_gib"] = _memory_gib(self.device)
+        numbers["memory_gib"] = memory_gib(self.device)
         self.log.write("train", self.step, numbers)
         say_progress(self.step, self.config.steps, numbers)
 
@@ -283,9 +292,12 @@ class Trainer:
     def _finished(self) -> None:
         self.module.eval()
         if self.folder is not None:
-            # A run that was complete already, or was killed between its last checkpoint and its export, exports here.
+            # A run that was complete already, or was killed between its last checkpoint and its export,
+            # exports here.
             self.export()
             self.folder.end_session(step=self.step, outcome="complete")
+        # No process goes on before everything is written.
+        self.accelerator.wait_for_everyone()
 
     @contextlib.contextmanager
     def _progress(self) -> Iterator[Any]:
@@ -294,47 +306,13 @@ class Trainer:
             return
         with progress("Training", self.config.steps) as bar:
             bar.advance(self.step)
-            yield bar.advance
 
+            def advance() -> None:
+                if self.loss is not None:
+                    bar.describe(f"Training, loss {self.loss:.4f}")
+                bar.advance()
 
-class Clock:
-    """Images per second of training alone; evaluation and writing do not count."""
-
-    def __init__(self) -> None:
-        self._images, self._seconds, self._since = 0, 0.0, time.monotonic()
-
-    def start(self) -> None:
-        self._since = time.monotonic()
-
-    def count(self, images: int) -> None:
-        self._images += images
-
-    def rate(self) -> float:
-        """Return the rate since the last call."""
-        now = time.monotonic()
-        seconds = self._seconds + now - self._since
-        rate = self._images / max(seconds, 1e-9)
-        self._images, self._seconds, self._since = 0, 0.0, now
-        return rate
-
-    @contextlib.contextmanager
-    def paused(self) -> Iterator[None]:
-        self._seconds += time.monotonic() - self._since
-        yield
-        self._since = time.monotonic()
-
-
-def _accelerator(config: TrainConfig) -> Accelerator:
-    try:
-        from accelerate import Accelerator
-    except ImportError as error:
-        raise UserError(
-            "Training needs the package 'accelerate', which is not installed.",
-            hint="Install it with: pip install 'dar-bench[train]'",
-        ) from error
-    if config.threads:
-        torch.set_num_threads(config.threads)
-    return Accelerator(cpu=config.device == "cpu")
+            yield advance
 
 
 def _optimizer(task: TrainingTask, recipe: TrainingRecipe, device: torch.device) -> torch.optim.Optimizer:
@@ -350,14 +328,3 @@ def _optimizer(task: TrainingTask, recipe: TrainingRecipe, device: torch.device)
 
 def _due(step: int, every: int) -> bool:
     return every > 0 and step % every == 0
-
-
-def _device_name(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-
-
-def _memory_gib(device: torch.device) -> float:
-    """Return the peak so far: allocated on a GPU, resident on a CPU."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 2**30
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

@@ -1,8 +1,8 @@
 """Which example is drawn when: a pure function of (seed, draw), whatever the number of processes.
 
-Draw ``g`` of a training is example ``epoch_order(seed, g // n)[g % n]``: every epoch is one permutation of the ``n``
-examples, and a batch that reaches the end of an epoch goes on with the next one. Step ``s`` (counted from 0) with a global
-batch of B holds the draws ``s * B`` to ``(s + 1) * B - 1``.
+Draw ``g`` of a training is example ``epoch_order(seed, g // n)[g % n]``: every epoch is one permutation of
+the ``n`` examples, and a batch that reaches the end of an epoch goes on with the next one. Step ``s``
+(counted from 0) with a global batch of B holds the draws ``s * B`` to ``(s + 1) * B - 1``.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ def epoch_order(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
 class StepSampler:
     """Yields, step after step, this process's micro-batches of (index, draw).
 
-    Process ``rank`` of ``world`` takes the positions ``rank * B / world`` up to ``(rank + 1) * B / world`` of every
-    global batch, in order, cut into micro-batches.
+    Process ``rank`` of ``world`` takes the positions ``rank * B / world`` up to ``(rank + 1) * B / world``
+    of every global batch, in order, cut into micro-batches.
     """
 
     def __init__(
@@ -57,8 +57,8 @@ class StepSampler:
         micro = micro_batch or share
         if share % micro:
             raise UserError(
-                f"A batch of {share} images per process cannot be split evenly into micro-batches of {micro}.",
-                hint="Set train.micro_batch to a divisor of train.batch_size divided by the number of processes.",
+                f"{share} images per process cannot be split evenly into micro-batches of {micro}.",
+                hint="Set train.micro_batch to a divisor of train.batch_size / number of processes.",
             )
         self.micro_batches = share // micro
         self._count, self._seed, self._batch_size = count, seed, batch_size
@@ -79,7 +79,8 @@ class StepSampler:
     def _index(self, draw: int) -> int:
         epoch, position = divmod(draw, self._count)
         if epoch not in self._orders:
-            # A batch can touch the end of one epoch and the start of the next; older orders are never needed again.
+            # A batch can touch the end of one epoch and the start of the next; older orders are never needed
+            # again.
             self._orders = {key: order for key, order in self._orders.items() if key == epoch - 1}
             self._orders[epoch] = epoch_order(self._seed, epoch, self._count)
         return int(self._orders[epoch][position])

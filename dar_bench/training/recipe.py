@@ -1,8 +1,8 @@
 """Recipes: readable TOML files that become nested frozen dataclasses, checked strictly.
 
 A training command declares one dataclass derived from :class:`TrainingRecipe`; every section of the file is a
-field that is itself a dataclass. Unknown keys, wrong types and values out of range are user errors that name the file,
-the key and the value.
+field that is itself a dataclass. Unknown keys, wrong types and values out of range are user errors that name
+the file, the key and the value.
 """
 
 from __future__ import annotations
@@ -56,6 +56,7 @@ class OptimizerConfig:
     clip_norm: float = 1.0
 
     def check(self) -> None:
+        """Raise `OutOfRange` for the first value that is not allowed."""
         require(self.lr > 0, "lr", self.lr, "above 0")
         require(all(0 <= beta < 1 for beta in self.betas), "betas", self.betas, "from 0 to below 1")
         require(self.weight_decay >= 0, "weight_decay", self.weight_decay, "0 or more")
@@ -82,6 +83,7 @@ class ScheduleConfig:
     final_lr: float = 0.0
 
     def check(self) -> None:
+        """Raise `OutOfRange` for the first value that is not allowed."""
         require(self.warmup_steps >= 0, "warmup_steps", self.warmup_steps, "0 or more")
         require(self.decay_start >= 0, "decay_start", self.decay_start, "0 or more")
         if self.decay_end is not None:
@@ -95,14 +97,15 @@ class EmaConfig:
 
     Attributes:
         decay: weight of the old average in every step (0.999 in the D-AR paper).
-        ramp: start with the smaller decay ``(1 + step) / (10 + step)``, so that a short training does not keep
-            its random start in the average.
+        ramp: start with the smaller decay ``(1 + step) / (10 + step)``, so that a short training does not
+            keep its random start in the average.
     """
 
     decay: float = 0.999
     ramp: bool = True
 
     def check(self) -> None:
+        """Raise `OutOfRange` for the first value that is not allowed."""
         require(0 <= self.decay < 1, "decay", self.decay, "from 0 to below 1")
 
 
@@ -115,8 +118,8 @@ class TrainConfig:
         batch_size: images per step, over all processes and micro-batches together.
         micro_batch: images per forward pass and process, 0 for all at once; smaller ones are accumulated.
         workers: data loading processes beside each training process; 0 loads in the training process.
-        log_every, eval_every, image_every, checkpoint_every: intervals in steps; 0 switches the action off, except
-            that a checkpoint is always written at the end.
+        log_every, eval_every, image_every, checkpoint_every: intervals in steps; 0 switches the action off,
+            except that a checkpoint is always written at the end.
         keep_checkpoints: how many of the newest checkpoints stay; 0 keeps all.
         threads: CPU threads per process, 0 for torch's own choice.
         device: ``auto`` takes the accelerator where there is one.
@@ -138,6 +141,7 @@ class TrainConfig:
     device: Literal["auto", "cpu"] = "auto"
 
     def check(self) -> None:
+        """Raise `OutOfRange` for the first value that is not allowed."""
         for key in ("steps", "batch_size"):
             require(getattr(self, key) >= 1, key, getattr(self, key), "1 or more")
         require(0 <= self.seed < 2**63, "seed", self.seed, "from 0 to below 2^63")
@@ -148,7 +152,7 @@ class TrainConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingRecipe:
-    """What every training needs; a task's recipe derives from it and adds sections such as ``model`` and ``data``."""
+    """What every training needs; a task's recipe adds sections such as ``model`` and ``data``."""
 
     train: TrainConfig = field(default_factory=TrainConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
@@ -175,11 +179,12 @@ def load_recipe(cls: type[T], path: Path, overrides: Sequence[str] = ()) -> T:
 
 def from_dict(cls: type[T], data: Mapping[str, Any], *, source: str = "recipe") -> T:
     """Build the nested dataclass ``cls`` from plain tables; ``source`` is named in errors."""
-    return _build(cls, data, source=source, prefix="")
+    recipe: T = _build(cls, data, source=source, prefix="")
+    return recipe
 
 
 def to_dict(recipe: Any) -> dict[str, Any]:
-    """Return the recipe as plain tables (lists for tuples, nothing for absent values): TOML and JSON can hold it."""
+    """Return the recipe as plain tables that TOML and JSON can hold: lists for tuples, no absent values."""
     tables: dict[str, Any] = {}
     for item in dataclasses.fields(recipe):
         value = getattr(recipe, item.name)
@@ -193,7 +198,7 @@ def to_dict(recipe: Any) -> dict[str, Any]:
 
 
 def dump_toml(recipe: Any) -> str:
-    """Return the whole recipe, defaults included, as TOML that :func:`load_recipe` reads back to the same value."""
+    """Return the whole recipe, defaults included, as TOML that reads back to the same value."""
     return "\n".join(_toml_lines(to_dict(recipe), prefix="")).strip() + "\n"
 
 
@@ -262,13 +267,11 @@ def _apply_override(cls: Any, data: dict[str, Any], override: str) -> None:
     table, declared = data, cls
     parts = name.split(".")
     for position, part in enumerate(parts):
-        if not dataclasses.is_dataclass(declared):
-            raise _unknown_key(cls, name, source)
-        types = get_type_hints(declared)
+        types = get_type_hints(declared) if dataclasses.is_dataclass(declared) else {}
         if part not in types:
             raise _unknown_key(declared, ".".join(parts[: position + 1]), source, tail=parts[position + 1 :])
         declared = types[part]
-        if position < len(parts) - 1:
+        if position < len(parts) - 1 and dataclasses.is_dataclass(declared):
             table = table.setdefault(part, {})
             if not isinstance(table, dict):
                 raise _wrong_type(".".join(parts[: position + 1]), table, "a section", "the recipe")

@@ -13,7 +13,8 @@ class WrongType(Exception):
 def convert(value: Any, declared: Any) -> Any:
     """Return ``value`` as the type ``declared``.
 
-    Understood: ``bool``, ``int``, ``float`` (a whole number is accepted), ``str``, ``Literal[...]``, ``X | None``,
+    Understood: ``bool``, ``int``, ``float`` (a whole number is accepted), ``str``, ``Literal[...]``, ``X |
+        None``,
     ``tuple[X, ...]`` and ``tuple[X, Y]``. Nothing is guessed: the text "3" is not a number.
 
     Raises:

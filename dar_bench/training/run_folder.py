@@ -40,12 +40,13 @@ FREE_ON_RESUME = frozenset(
 class RunFolder:
     """Opens a run folder for the main process and holds its lock until :meth:`close`.
 
-    The lock is a POSIX record lock: the system drops it when its process ends, however it ends, so that no stale
+    The lock is a POSIX record lock: the system drops it when its process ends, however it ends, so that no
+        stale
     lock can remain. The file's text says who holds it.
 
     Raises:
-        UserError: another process uses the folder; it holds a run and ``resume`` is false; there is nothing to
-            resume; or the recipe differs in keys that may not change.
+        UserError: another process uses the folder; it holds a run and ``resume`` is false; there is nothing
+            to resume; or the recipe differs in keys that may not change.
     """
 
     def __init__(self, folder: Path, recipe: Any, *, resume: bool, free: frozenset[str] = frozenset()):
@@ -84,8 +85,11 @@ class RunFolder:
         write_json(path, self._run)
 
     def end_session(self, *, step: int, outcome: str) -> None:
-        """Note in ``run.json`` how far the session came and why it ended."""
-        self._run["sessions"][-1].update(finished=_now(), last_step=step, outcome=outcome)
+        """Note in ``run.json`` how far the session came and why it ended; the first reason counts."""
+        session = self._run["sessions"][-1]
+        if session["finished"] is not None:
+            return
+        session.update(finished=_now(), last_step=step, outcome=outcome)
         write_json(self.folder / "run.json", self._run)
 
     def close(self) -> None:
@@ -93,7 +97,9 @@ class RunFolder:
         self._lock.close()
 
     def _decide(self, resume: bool, free: frozenset[str]) -> checkpoint.Checkpoint | None:
-        held = [name for name in ("run.json", "metrics.jsonl", "checkpoints") if (self.folder / name).exists()]
+        held = [
+            name for name in ("run.json", "metrics.jsonl", "checkpoints") if (self.folder / name).exists()
+        ]
         if not resume:
             if held:
                 raise UserError(
@@ -102,12 +108,16 @@ class RunFolder:
                 )
             return None
         if not held:
-            raise UserError(f"There is no training run to resume in {self.folder}.", hint="Start it without --resume.")
+            raise UserError(
+                f"There is no training run to resume in {self.folder}.", hint="Start it without --resume."
+            )
         found = checkpoint.latest(self.checkpoints)
         if found is None:
             note(f"The run in {self.folder} has no checkpoint yet; it starts from the beginning.")
             return None
-        differing = [key for key in differing_keys(found.recipe, self.recipe) if key not in FREE_ON_RESUME | free]
+        differing = [
+            key for key in differing_keys(found.recipe, self.recipe) if key not in FREE_ON_RESUME | free
+        ]
         if differing:
             raise UserError(
                 f"The recipe differs from that of the run in {self.folder}: {', '.join(differing)}.",

@@ -10,9 +10,9 @@ from dar_bench.training.recipe import EmaConfig, ScheduleConfig
 def learning_rate(step: int, *, peak: float, schedule: ScheduleConfig, total_steps: int) -> float:
     """Return the rate of the update number ``step`` (counted from 0).
 
-    The warm-up rises linearly and reaches ``peak`` at the last warm-up step, so that no update has rate 0. The decay
-    goes from ``peak`` at ``decay_start`` to ``final_lr`` at ``decay_end`` (the D-AR paper's AR recipe: constant to step
-    300k, then linear to 1e-5 at 360k).
+    The warm-up rises linearly and reaches ``peak`` at the last warm-up step, so that no update has rate 0.
+    The decay goes from ``peak`` at ``decay_start`` to ``final_lr`` at ``decay_end`` (the D-AR paper's AR
+    recipe: constant to step 300k, then linear to 1e-5 at 360k).
     """
     if step < schedule.warmup_steps:
         return peak * (step + 1) / schedule.warmup_steps

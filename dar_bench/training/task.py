@@ -15,9 +15,9 @@ from dar_bench.training.recipe import OptimizerConfig
 class DrawDataset(Protocol):
     """A map-style data set that is asked for (index, draw).
 
-    All randomness of the example (crop, flip, noise, timestep, label dropout) must come from the run's seed and
-    ``draw`` through ``dar_bench.sampling.randomness``, never from a global generator: only then is a training the same
-    for every number of processes and workers, and after resuming.
+    All randomness of the example (crop, flip, noise, timestep, label dropout) must come from the run's seed
+    and ``draw`` through ``dar_bench.sampling.randomness``, never from a global generator: only then is a
+    training the same for every number of processes and workers, and after resuming.
     """
 
     def __len__(self) -> int: ...
@@ -29,12 +29,14 @@ class TrainingTask:
     """One thing to train. Derive from it, set ``module`` and ``dataset``, and override what applies.
 
     Attributes:
-        module: ``forward(batch) -> (loss, scalars)`` computes the whole loss, so that gradient averaging over processes
-            sees every term. It must hold nothing but what is trained: frozen helper networks belong to the task (kept
-            in a plain list or closure and moved in :meth:`prepare`), or they would be averaged and stored in checkpoints.
-            Scalars are 0-d tensors with the same names in every step; their means are logged.
+        module: ``forward(batch) -> (loss, scalars)`` computes the whole loss, so that gradient averaging
+            over processes sees every term. It must hold nothing but what is trained: frozen helper networks
+            belong to the task (kept in a plain list or closure and moved in :meth:`prepare`), or they would
+            be averaged and stored in checkpoints. Scalars are 0-d tensors with the same names in every step;
+            their means are logged.
         dataset: see :class:`DrawDataset`.
-        free_on_resume: dotted recipe keys that may change when a run is resumed (for instance where the data lies).
+        free_on_resume: dotted recipe keys that may change when a run is resumed (for instance where the data
+            lies).
     """
 
     module: nn.Module
@@ -60,7 +62,7 @@ class TrainingTask:
         return {}
 
     def export(self, ema_module: nn.Module, folder: Path) -> None:
-        """Write the usable weights into ``folder``, atomically; called on the main process with every checkpoint."""
+        """Write the usable weights into ``folder``, atomically; the main process calls it at checkpoints."""
 
 
 def parameter_groups(parameters: Iterable[nn.Parameter], config: OptimizerConfig) -> list[dict[str, Any]]:

@@ -1,0 +1,8 @@
+"""Makes the toy task importable; tests that need several processes run it as a script."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))

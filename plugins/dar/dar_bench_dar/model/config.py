@@ -54,10 +54,16 @@ class TokenizerConfig:
             raise UserError(f"Impossible tokenizer sizes: {what}.", hint=hint)
 
         if self.tokens % self.groups:
-            refuse(f"{self.tokens} tokens do not form {self.groups} equal groups", "Choose groups that divide tokens.")
+            refuse(
+                f"{self.tokens} tokens do not form {self.groups} equal groups",
+                "Choose groups that divide tokens.",
+            )
         for patch in (self.patch_size, self.decoder_patch_size):
             if self.image_size % patch:
-                refuse(f"{self.image_size} px do not divide into patches of {patch} px", "Choose another patch size.")
+                refuse(
+                    f"{self.image_size} px do not divide into patches of {patch} px",
+                    "Choose another patch size.",
+                )
         for width in (self.width, self.decoder_width):
             if width % 64:
                 refuse(f"width {width} is not a multiple of the head width 64", "Choose a multiple of 64.")

@@ -19,7 +19,9 @@ from dar_bench_dar.model.config import TokenizerConfig
 def time_features(time: Tensor, dim: int) -> Tensor:
     """Return the sinusoid of 1000 t, float32 (B, dim): cosines first, frequencies ``10000 ** (-i / (dim / 2))``."""
     half = dim // 2
-    frequencies = torch.exp(-math.log(10000.0) * torch.arange(half, dtype=torch.float32, device=time.device) / half)
+    frequencies = torch.exp(
+        -math.log(10000.0) * torch.arange(half, dtype=torch.float32, device=time.device) / half
+    )
     angles = 1000.0 * time.float()[:, None] * frequencies
     return torch.cat([angles.cos(), angles.sin()], dim=1)
 
@@ -88,7 +90,13 @@ class PixelDecoder(nn.Module):
         self.conv_in = nn.Linear(3 * patch * patch, dim)
         self.blocks = nn.ModuleList(PixelBlock(dim) for _ in range(config.decoder_depth))
         self.conv_out = nn.Linear(dim, 3 * patch * patch)
-        self.repa_out = RepresentationHead(dim, config.repa_hidden, config.repa_dim) if config.repa_dim else None
+        self.repa_out = (
+            RepresentationHead(dim, config.repa_hidden, config.repa_dim) if config.repa_dim else None
+        )
+        self.reset_tables()
+
+    def reset_tables(self) -> None:
+        """Build the constant table of positions."""
         angles = grid_rotation(self.grid, self.grid, 64)
         self.register_buffer("table", rotation_table(angles), persistent=False)
 
@@ -108,7 +116,9 @@ class PixelDecoder(nn.Module):
         self, x: Tensor, time: Tensor, conditions: Tensor, aligned_grid: int = 0
     ) -> tuple[Tensor, Tensor | None]:
         """As ``forward``; with ``aligned_grid``, also the alignment head's output (B, aligned_grid**2, repa_dim)."""
-        hidden = self.conv_in(F.pixel_unshuffle(x, self.patch).flatten(2).transpose(1, 2).to(self.conv_in.weight.dtype))
+        hidden = self.conv_in(
+            F.pixel_unshuffle(x, self.patch).flatten(2).transpose(1, 2).to(self.conv_in.weight.dtype)
+        )
         conditions = plain_norm(self.cond_mlp(conditions))
         aligned = None
         for i, block in enumerate(self.blocks):

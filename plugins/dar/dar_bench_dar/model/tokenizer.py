@@ -34,6 +34,11 @@ class SequentialDiffusionTokenizer(nn.Module):
         nn.init.trunc_normal_(self.token_decoder.positions.weight, std=0.02)
         self.pixel_decoder.reset_parameters()
 
+    def reset_tables(self) -> None:
+        """Build the constant tables anew, in float32 on the CPU: after building on the meta device or casting."""
+        self.encoder.reset_tables()
+        self.pixel_decoder.reset_tables()
+
     @torch.no_grad()
     def encode(self, image: Tensor) -> Tensor:
         """Return codes, int64 (B, N), of images (B, 3, H, W) in [-1, 1]."""

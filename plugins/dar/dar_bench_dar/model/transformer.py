@@ -57,13 +57,22 @@ class ImageEncoder(nn.Module):
         self.patchify = nn.Conv2d(3, config.width, config.patch_size, config.patch_size)
         self.query_embedding = nn.Embedding(config.query_rows, config.query_rank)
         self.query_linear = nn.Linear(config.query_rank, config.width)
-        self.layers = nn.ModuleList(GatedBlock(config.width, config.gate_init) for _ in range(config.encoder_depth))
+        self.layers = nn.ModuleList(
+            GatedBlock(config.width, config.gate_init) for _ in range(config.encoder_depth)
+        )
         self.to_code = nn.Linear(config.width, config.code_dim, bias=False)
-        patches = config.encoder_grid**2
-        angles = grid_rotation(config.encoder_grid, config.encoder_grid, 64)
-        self.register_buffer("table", rotation_table(angles, config.tokens), persistent=False)
-        visible = torch.ones(patches + config.tokens, patches + config.tokens, dtype=torch.bool).tril()
-        visible[:, :patches] = True  # every position sees every patch; a query also sees the queries before it
+        self.grid = config.encoder_grid
+        self.reset_tables()
+
+    def reset_tables(self) -> None:
+        """Build the constant tables: positions and visibility."""
+        angles = grid_rotation(self.grid, self.grid, 64)
+        self.register_buffer("table", rotation_table(angles, self.tokens), persistent=False)
+        patches = self.grid**2
+        visible = torch.ones(patches + self.tokens, patches + self.tokens, dtype=torch.bool).tril()
+        visible[:, :patches] = (
+            True  # every position sees every patch; a query also sees the queries before it
+        )
         self.register_buffer("mask", visible, persistent=False)
 
     def forward(self, image: Tensor) -> Tensor:

@@ -1,0 +1,71 @@
+"""The D-AR tokenizer behind the core's interface."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from dar_bench.api import Options, SampleKeys, TokenizerCard
+from dar_bench.errors import UserError
+from dar_bench.sampling.randomness import normals
+from dar_bench_dar.decode import PixelStream
+from dar_bench_dar.model.tokenizer import SequentialDiffusionTokenizer
+
+
+class DarTokenizer:
+    """Implements ``dar_bench.api.Tokenizer``.
+
+    Args:
+        card: its card.
+        model: the network, on its device and in evaluation mode.
+    """
+
+    def __init__(self, card: TokenizerCard, model: SequentialDiffusionTokenizer):
+        self.card = card
+        self.model = model
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return next(self.model.parameters()).device
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Return codes, int64 (B, N), of uint8 images (B, 3, H, W) of the model's size.
+
+        Raises:
+            UserError: another size, channel count or type.
+        """
+        size = self.card.image_size
+        if images.dtype != torch.uint8 or images.shape[1:] != (3, size, size):
+            raise UserError(
+                f"'{self.card.name}' encodes uint8 images of 3 x {size} x {size}, "
+                f"not {str(images.dtype).removeprefix('torch.')} {' x '.join(map(str, images.shape[1:]))}.",
+                hint="Crop them first, as the commands do (dar_bench.data.transforms.center_crop).",
+            )
+        return self.model.encode(images.to(self.device).float() / 127.5 - 1.0)
+
+    def start(self, keys: SampleKeys, options: Options) -> PixelStream:
+        """Begin a streamed decoding; the noise of sample i comes from (seed, i) alone.
+
+        Args:
+            keys: the samples.
+            options: ``solver``, ``steps``, ``jump`` of ``decode_options``; absent ones take their defaults.
+        """
+        size = self.card.image_size
+        return PixelStream(
+            self.model,
+            normals(keys, "noise", (3, size, size)).to(self.device),
+            solver=options.get("solver", "adams2"),
+            steps=options.get("steps", 0),
+            plain_jump=options.get("jump", "solver") == "velocity",
+        )
+
+    def decode(self, codes: Tensor, keys: SampleKeys, options: Options) -> Tensor:
+        """Return uint8 images (B, 3, H, W) of codes (B, n), decoded from the option ``tokens``' first ones.
+
+        Group by group, as a streamed decoding would, so that both give the same images to the bit.
+        """
+        stream = self.start(keys, options)
+        for group in codes[:, : options.get("tokens", self.card.tokens)].split(self.model.config.group_size, dim=1):
+            stream.push(group.to(self.device))
+        return stream.images()

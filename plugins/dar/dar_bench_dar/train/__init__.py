@@ -1,0 +1,1 @@
+"""Training of both D-AR models: tasks for the core's loop, and the commands."""

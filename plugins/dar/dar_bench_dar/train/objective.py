@@ -1,0 +1,82 @@
+"""The tokenizer's training objective (paper, equations 2 to 5 and 7).
+
+Shape legend: B batch, N tokens, C width.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from dar_bench.training.distributed import global_mean
+from dar_bench_dar.model.timing import group_starts, training_time, window
+from dar_bench_dar.model.tokenizer import SequentialDiffusionTokenizer
+from dar_bench_dar.train.losses import AlignmentTarget, PerceptualDistance
+from dar_bench_dar.train.recipes import TokenizerLosses
+
+
+@dataclass
+class FrozenNetworks:
+    """The networks that the loss looks through: held, but neither trained, stored nor copied with the model."""
+
+    perceptual: PerceptualDistance | None = None
+    alignment: AlignmentTarget | None = None
+
+    def __deepcopy__(self, memo: dict[int, object]) -> FrozenNetworks:
+        return self
+
+
+class TokenizerObjective(nn.Module):
+    """One training forward: image, time and noise in, loss and its terms out."""
+
+    def __init__(self, tokenizer: SequentialDiffusionTokenizer, losses: TokenizerLosses):
+        super().__init__()
+        self.tokenizer = tokenizer
+        self.losses = losses
+        self.frozen = FrozenNetworks()
+
+    def forward(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the loss and its terms, 0-d each.
+
+        Args:
+            batch: ``image`` uint8 (B, 3, H, W), ``time`` float32 (B,) uniform in [0, 1], ``noise`` float32 of the
+                images' shape.
+        """
+        config, losses, frozen = self.tokenizer.config, self.losses, self.frozen
+        image = batch["image"].float() / 127.5 - 1.0
+        uniform, noise = batch["time"], batch["noise"]
+
+        quantized = self.tokenizer.quantize(self.tokenizer.encoder(image).float())
+        conditions = self.tokenizer.token_decoder(quantized.vectors)
+        starts = group_starts(uniform, config.tokens, config.groups)
+        group = window(conditions, starts, config.group_size)
+
+        clean = config.data_scale * image
+        time = training_time(uniform, config.beta)
+        t = time[:, None, None, None]
+        noisy = t * clean + (1 - t) * noise  # equation 3
+        grid = frozen.alignment.grid if frozen.alignment else 0
+        velocity, aligned = self.tokenizer.pixel_decoder.velocity(noisy, time, group, aligned_grid=grid)
+        velocity = velocity.float()
+        predicted = (noisy + (1 - t) * velocity) / config.data_scale
+
+        # Later tokens got no gradient from the decoder: their codes are not pulled anywhere either.
+        used = torch.arange(config.tokens, device=image.device) < (starts + config.group_size)[:, None]
+        count = used.sum()
+        terms = {
+            "flow": (velocity - (clean - noise)).square().mean() / config.data_scale**2,  # equation 2
+            "codebook": losses.codebook * global_mean((quantized.codebook_loss * used).sum(), count),
+            "commitment": losses.commitment * global_mean((quantized.commitment_loss * used).sum(), count),
+        }
+        if frozen.perceptual:
+            terms["perceptual"] = losses.perceptual_weight * frozen.perceptual(predicted, image)
+        if frozen.alignment and aligned is not None:
+            similarity = F.cosine_similarity(aligned.float(), frozen.alignment(image), dim=-1)
+            terms["alignment"] = losses.alignment_weight * (1 - similarity).mean()
+        loss = torch.stack(list(terms.values())).sum()
+        used_codes = quantized.codes.unique().numel() / config.codebook_size
+        logged = {name: term.detach() for name, term in terms.items()}
+        return loss, {**logged, "codes_used": torch.tensor(used_codes, device=image.device)}

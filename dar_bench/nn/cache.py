@@ -82,14 +82,12 @@ class KVCache:
         Returns:
             Keys and values (B, H, L, D), or (B, H, position + 1, D) under ``attend_prefix``.
         """
-        all_keys, all_values = self.keys[layer], self.values[layer]
+        if self.attend_prefix:
+            return self.write_span(layer, int(position), keys, values)
         where = position.reshape(1)
-        all_keys.index_copy_(2, where, keys)
-        all_values.index_copy_(2, where, values)
-        if not self.attend_prefix:
-            return all_keys, all_values
-        filled = int(position) + 1
-        return all_keys[:, :, :filled], all_values[:, :, :filled]
+        self.keys[layer].index_copy_(2, where, keys)
+        self.values[layer].index_copy_(2, where, values)
+        return self.keys[layer], self.values[layer]
 
     def step_mask(self, position: torch.Tensor) -> torch.Tensor | None:
         """Return a step's mask (1, L), True up to ``position``; None under ``attend_prefix``."""
@@ -100,11 +98,17 @@ class KVCache:
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Store keys and values (B, H, n, D) from position ``start`` on; return the filled prefix of both."""
         stop = start + keys.shape[2]
-        self.keys[layer][:, :, start:stop] = keys
-        self.values[layer][:, :, start:stop] = values
-        return self.keys[layer][:, :, :stop], self.values[layer][:, :, :stop]
+        all_keys, all_values = self.keys[layer], self.values[layer]
+        all_keys[:, :, start:stop] = keys
+        all_values[:, :, start:stop] = values
+        return all_keys[:, :, :stop], all_values[:, :, :stop]
 
-    def span_mask(self, start: int, count: int) -> torch.Tensor:
-        """Return the causal mask (count, start + count) of reading ``count`` tokens from ``start`` on."""
+    def span_mask(self, start: int, count: int) -> torch.Tensor | None:
+        """Return the causal mask (count, start + count) of reading ``count`` tokens from ``start`` on.
+
+        From position 0 on there is none: attention kernels know that triangle by themselves.
+        """
+        if start == 0:
+            return None
         stop = start + count
         return self.slots[:stop][None] <= self.slots[start:stop][:, None]

@@ -228,12 +228,18 @@ class Block(nn.Module):
         return x + self.drop(self.feed_forward(self.ffn_norm(x)))  # type: ignore[no-any-return]
 
     def read_span(
-        self, x: torch.Tensor, table: torch.Tensor, start: int, mask: torch.Tensor, cache: KVCache, layer: int
+        self,
+        x: torch.Tensor,
+        table: torch.Tensor,
+        start: int,
+        mask: torch.Tensor | None,
+        cache: KVCache,
+        layer: int,
     ) -> torch.Tensor:
         """Return the output (B, n, d) from position ``start`` on, through the cache of ``layer``."""
         q, k, v = self.attention.project(self.attention_norm(x), table)
         keys, values = cache.write_span(layer, start, k, v)
-        return self._finish(x, q, keys, values, mask)
+        return self._finish(x, F.scaled_dot_product_attention(q, keys, values, mask, is_causal=mask is None))
 
     def read_one(
         self,
@@ -247,12 +253,10 @@ class Block(nn.Module):
         """Return the output (B, 1, d) at ``position``, through the cache of ``layer``."""
         q, k, v = self.attention.project(self.attention_norm(x), table)
         keys, values = cache.write_step(layer, position, k, v)
-        return self._finish(x, q, keys, values, mask)
+        return self._finish(x, F.scaled_dot_product_attention(q, keys, values, mask))
 
-    def _finish(
-        self, x: torch.Tensor, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: torch.Tensor | None
-    ) -> torch.Tensor:
-        x = x + self.attention.combine(F.scaled_dot_product_attention(q, k, v, attn_mask=mask))
+    def _finish(self, x: torch.Tensor, attended: torch.Tensor) -> torch.Tensor:
+        x = x + self.attention.combine(attended)
         return x + self.feed_forward(self.ffn_norm(x))  # type: ignore[no-any-return]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 
 from dar_bench.nn.rotary import apply_rotary, rotary_table
@@ -24,12 +26,23 @@ def test_table_is_real_on_the_meta_device() -> None:
     assert table.device.type == "cpu"
 
 
-def test_adjacent_pairs_turn_as_complex_numbers() -> None:
+def test_adjacent_pairs_turn_by_their_angle() -> None:
     x = torch.randn(2, 5, 3, 8, generator=torch.Generator().manual_seed(0))
+    expected = torch.empty_like(x)
+    for position in range(5):
+        for pair in range(4):
+            angle = position * 10000.0 ** (-2 * pair / 8)
+            turn = torch.tensor([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+            here = x[:, position, :, 2 * pair : 2 * pair + 2]
+            expected[:, position, :, 2 * pair : 2 * pair + 2] = here @ turn.T
+    torch.testing.assert_close(apply_rotary(x, rotary_table(5, 8)), expected, rtol=1e-6, atol=1e-6)
+
+
+def test_compiled_code_turns_alike() -> None:
+    x = torch.randn(2, 5, 6, 8, generator=torch.Generator().manual_seed(0))[:, :, :4]
     table = rotary_table(5, 8)
-    turned = torch.view_as_complex(x.unflatten(-1, (4, 2))) * torch.view_as_complex(table)[:, None]
-    expected = torch.view_as_real(turned).flatten(-2)
-    torch.testing.assert_close(apply_rotary(x, table), expected, rtol=1e-6, atol=1e-6)
+    compiled = torch.compile(apply_rotary, backend="eager", fullgraph=True)
+    torch.testing.assert_close(compiled(x, table), apply_rotary(x, table), rtol=1e-6, atol=1e-6)
 
 
 def test_products_depend_on_the_distance_alone() -> None:

@@ -69,9 +69,6 @@ def save(
         UserError: the disk is full or ``root`` cannot be written to; the older checkpoints are untouched.
     """
     target = folder_of(root, step)
-    if target.exists():
-        # Only a damaged checkpoint can be in the way: a sound one of this step would have been resumed from.
-        _remove(target)
     with atomic_path(target) as temporary:
         temporary.mkdir()
         torch.save(dict(tensors), temporary / "state.pt")
@@ -111,6 +108,16 @@ def latest(root: Path) -> Checkpoint | None:
             hint="Start again in another folder, or restore a checkpoint from a backup.",
         )
     return None
+
+
+def set_aside(root: Path, *, after: int) -> None:
+    """Rename the (damaged) checkpoints after a step to ``damaged-...``, so that they no longer count."""
+    for step in steps(root):
+        if step > after:
+            folder = folder_of(root, step)
+            target = folder.with_name(f"damaged-{folder.name}")
+            shutil.rmtree(target, ignore_errors=True)
+            folder.rename(target)
 
 
 def steps(root: Path) -> list[int]:

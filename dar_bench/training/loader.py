@@ -64,6 +64,5 @@ def _collate(items: Sequence[Batch | UserError]) -> Batch | UserError:
 
 def _leave_signals_to_parent(_: int) -> None:
     """Ctrl-C reaches the whole process group; the training process alone decides what it means."""
-    torch.set_num_threads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)

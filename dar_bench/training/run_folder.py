@@ -130,6 +130,7 @@ class RunFolder:
                 f"the recipe asks for {self.recipe['train']['steps']}.",
                 hint="Set train.steps higher to train on.",
             )
+        checkpoint.set_aside(self.checkpoints, after=found.step)
         return found
 
 

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from types import FrameType, TracebackType
 from typing import Any
+
+PATIENCE_S = 3.0
 
 
 class StopRequest:
     """Context manager: inside it, the first SIGINT or SIGTERM sets :attr:`requested`.
 
-    A second signal acts as usual, at once. Outside the main thread nothing is caught.
+    A signal that comes more than ``PATIENCE_S`` seconds later acts as usual, at once. Until then further
+    ones are
+    ignored: a launcher passes on the Ctrl-C that its processes got from the terminal already. Outside the
+    main thread nothing is caught.
     """
 
     def __init__(self) -> None:
         self.requested = False
+        self._first = 0.0
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> StopRequest:
@@ -30,8 +37,12 @@ class StopRequest:
         self._restore()
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
-        self.requested = True
-        self._restore()
+        if not self.requested:
+            self.requested = True
+            self._first = time.monotonic()
+        elif time.monotonic() - self._first > PATIENCE_S:
+            self._restore()
+            signal.raise_signal(number)
 
     def _restore(self) -> None:
         for number, handler in self._previous.items():

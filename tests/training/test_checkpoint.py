@@ -61,7 +61,10 @@ def test_a_damaged_newest_one_is_reported_and_passed_over(
     found = checkpoint.latest(tmp_path)
     assert found is not None and found.step == 5
     assert "step-00000010 is damaged" in capsys.readouterr().err
-    save(tmp_path, 10)
+    # Out of the way, so that neither the next checkpoint of that step nor the count of those to keep sees it.
+    checkpoint.set_aside(tmp_path, after=5)
+    assert checkpoint.steps(tmp_path) == [5]
+    save(tmp_path, 10, keep=1)
     again = checkpoint.latest(tmp_path)
     assert again is not None and again.step == 10
 

@@ -187,6 +187,20 @@ def test_what_a_run_folder_holds(tmp_path: Path) -> None:
     ]
 
 
+def test_a_damaged_checkpoint_costs_its_steps_and_nothing_else(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    section = {"steps": 9, "checkpoint_every": 3, "keep_checkpoints": 2}
+    whole = run(tmp_path, train=section)
+    before = entries(tmp_path)
+    (tmp_path / "checkpoints" / "step-00000009" / "state.pt").write_bytes(b"")
+    assert_same(whole, run(tmp_path, resume=True, train={**section, "keep_checkpoints": 1}))
+    assert "step-00000009 is damaged" in capsys.readouterr().err
+    assert entries(tmp_path) == before
+    kept = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+    assert kept == ["damaged-step-00000009", "step-00000009"]
+
+
 def test_resuming_a_complete_run_exports_again(tmp_path: Path) -> None:
     first = run(tmp_path, train={"steps": 3})
     (tmp_path / "export" / "model.safetensors").unlink()

@@ -92,7 +92,7 @@ def export_records(
 
 
 def _read(folder: Path, kind: str | None, model: str | None) -> list[StoredRecord]:
-    """Return the readable records that pass the filters; say on standard error which files are not readable."""
+    """Return the readable records that pass the filters; name the others on standard error."""
     from dar_bench.console import note
     from dar_bench.results.store import RecordStore
 

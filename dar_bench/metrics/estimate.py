@@ -57,7 +57,8 @@ def proportion_estimate(hits: npt.NDArray[np.bool_]) -> Estimate:
         value=share,
         stderr=math.sqrt(share * (1 - share) / n),
         n=n,
-        interval=(max(0.0, centre - half), min(1.0, centre + half)),
+        # At 0 and 1 the formula ends exactly there; rounding must not leave the value outside.
+        interval=(max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half))),
     )
 
 

@@ -46,8 +46,8 @@ def table(records: Sequence[StoredRecord], *, score: str = "") -> list[list[str]
 def export(records: Sequence[StoredRecord], format_name: str) -> str:
     """Return the records as one text in one of ``FORMATS``.
 
-    ``csv`` has one row per score with every option as a column, ``json`` the complete records, ``markdown`` the table
-    that ``results list`` shows.
+    ``csv`` has one row per score and a column per option, ``json`` the complete records, ``markdown`` the
+    table that ``results list`` shows.
     """
     if format_name == "csv":
         return _csv(records)

@@ -75,7 +75,8 @@ class RecordStore:
     def read(self) -> Listing:
         """Read every record below the folder; what cannot be read becomes a problem, not an error.
 
-        Files that are not named like a record (``...-<12 digits of the hash>.json``) and hidden ones are left alone.
+        Files that are not named like a record (``...-<12 digits of the hash>.json``) and hidden ones are left
+        alone.
 
         Raises:
             UserError: the folder does not exist.

@@ -56,6 +56,7 @@ def test_equal_sets_cover_each_other() -> None:
     reference, _ = clouds()
     scores = manifold_scores(reference, reference)
     assert scores.precision.value == scores.recall.value == scores.coverage.value == 1.0
+    assert scores.precision.interval is not None and scores.precision.interval[1] == 1.0
     # Every point lies in its own ball and in those it is a near neighbour of: k + 1 balls on average.
     assert scores.density.value == pytest.approx(6 / 5, abs=0.01)
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
 import click
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
@@ -131,35 +132,57 @@ def note(text: str) -> None:
 
 
 def print_table(
-    columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: str = "", right: Collection[str] = ()
+    columns: Sequence[str],
+    rows: Sequence[Sequence[object]],
+    *,
+    title: str = "",
+    right: Collection[str] = (),
+    optional: Sequence[str] = (),
 ) -> None:
-    """Print a table to standard output: framed on a terminal, aligned plain lines in a pipe.
+    """Print a table to standard output: ruled on a terminal, aligned plain lines in a pipe.
 
     Args:
         columns: the headings.
         rows: one sequence of cells per row, shown with ``str``; ``None`` is an empty cell.
         title: printed above the table.
         right: headings of the columns that are aligned to the right (numbers).
+        optional: headings of columns that a terminal too narrow for them may do without, the least important
+            first; a pipe gets them all.
     """
     texts = [["" if cell is None else str(cell) for cell in row] for row in rows]
-    if console.is_terminal:
-        table = Table(title=Text(title) if title else None, title_justify="left")
-        for name in columns:
-            table.add_column(Text(name), justify="right" if name in right else "left", overflow="fold")
-        for row in texts:
-            table.add_row(*(Text(cell) for cell in row))
-        console.print(table, soft_wrap=False)
-        return
+    widths = {name: max(len(line[i]) for line in [columns, *texts]) for i, name in enumerate(columns)}
     if title:
-        console.print(title)
-    lines = [list(columns), *texts]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
-    for line in lines:
-        cells = [
-            cell.rjust(width) if name in right else cell.ljust(width)
-            for name, cell, width in zip(columns, line, widths, strict=True)
-        ]
-        console.print("  ".join(cells).rstrip())
+        console.print(title, style="bold")
+    if not console.is_terminal:
+        for line in [columns, *texts]:
+            cells = [
+                cell.rjust(widths[name]) if name in right else cell.ljust(widths[name])
+                for name, cell in zip(columns, line, strict=True)
+            ]
+            console.print("  ".join(cells).rstrip())
+        return
+    hidden = _too_many(widths, optional, console.width)
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for name in columns:
+        if name not in hidden:
+            table.add_column(Text(name), justify="right" if name in right else "left", overflow="fold")
+    for row in texts:
+        cells = [cell for name, cell in zip(columns, row, strict=True) if name not in hidden]
+        table.add_row(*(Text(cell) for cell in cells))
+    console.print(table, soft_wrap=False)
+    if hidden:
+        console.print(f"Not shown at this width: {', '.join(hidden)}.", style="dim")
+
+
+def _too_many(widths: Mapping[str, int], optional: Sequence[str], available: int) -> list[str]:
+    """Return the first of the ``optional`` columns that must go for the others to fit, one space a side."""
+    hidden: list[str] = []
+    for name in optional:
+        shown = [width for column, width in widths.items() if column not in hidden]
+        if sum(shown) + 3 * (len(shown) - 1) <= available:
+            break
+        hidden.append(name)
+    return hidden
 
 
 def print_json(value: Any) -> None:

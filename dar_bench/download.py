@@ -95,11 +95,9 @@ def fetch_file(url: str, target: Path, *, sha256: str | None = None, remedy: str
                 return Fetched(path=target, sha256=expected, trusted_first=False)
             if offline():
                 raise UserError(
-                    f"'{target.name}' is not here, and {OFFLINE_VARIABLE} is set.",
-                    why=f"It would be downloaded from {url}.",
-                    hint=" ".join(
-                        part for part in (f"Unset {OFFLINE_VARIABLE} to download it.", remedy) if part
-                    ),
+                    f"'{target.name}' is not here, and downloads are off.",
+                    why=f"It would come from {url}, but --offline or {OFFLINE_VARIABLE}=1 forbids it.",
+                    hint=remedy,
                 )
             return _download(url, target, expected, published=sha256 is not None, remedy=remedy)
 

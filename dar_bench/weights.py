@@ -123,7 +123,7 @@ def fetch(card: Card, *, url: str = "") -> Path:
         )
     target = store_path(card).with_name(card.weights.filename)
     remedy = (
-        f"Or download {address} on another machine, bring '{card.weights.filename}' here and run: "
+        "With the file from another machine, run: "
         f"dar-bench weights import {card.name} {card.weights.filename}"
     )
     fetched: Fetched = fetch_file(address, target, sha256=card.weights.sha256, remedy=remedy)

@@ -30,7 +30,7 @@ def test_a_terminal_gets_a_frame_and_keeps_brackets(monkeypatch: pytest.MonkeyPa
     console.print_table(("score", "value"), [("FD[efficientnet-lite0]", 1.5)], right=("value",))
     text = screen.getvalue()
     assert "FD[efficientnet-lite0]" in text
-    assert "┃" in text or "|" in text
+    assert "─" in text
 
 
 def test_piped_progress_says_where_it_ended(capsys: pytest.CaptureFixture[str]) -> None:
@@ -75,3 +75,26 @@ def test_json_is_json_alone(capsys: pytest.CaptureFixture[str]) -> None:
     text = capsys.readouterr().out
     assert json.loads(text) == {"name": "é", "values": [1, None]}
     assert "é" in text
+
+
+def test_a_narrow_terminal_does_without_optional_columns(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    columns, row = ("model", "family", "score"), ("a-long-model-name", "vanilla AR", "2.44")
+
+    def shown(width: int) -> str:
+        screen = io.StringIO()
+        terminal = Console(file=screen, force_terminal=True, width=width, markup=False, color_system=None)
+        with monkeypatch.context() as patch:
+            patch.setattr(console, "console", terminal)
+            console.print_table(columns, [row], optional=("family",))
+        return screen.getvalue()
+
+    assert "vanilla AR" in shown(38)
+    assert "Not shown" not in shown(38)
+    narrow = shown(37)
+    assert "a-long-model-name" in narrow
+    assert "vanilla" not in narrow
+    assert "Not shown at this width: family." in narrow
+    console.print_table(columns, [row], optional=("family",))
+    assert "vanilla AR" in capsys.readouterr().out

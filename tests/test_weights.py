@@ -185,7 +185,7 @@ def test_missing_weights_say_how_to_get_them(monkeypatch: pytest.MonkeyPatch) ->
         weights.fetch(card(url=""))
     monkeypatch.setenv("DAR_BENCH_OFFLINE", "1")
     with pytest.raises(
-        UserError, match=r"DAR_BENCH_OFFLINE is set.*https://weights.invalid/toy.pt.*weights import toy"
+        UserError, match=r"downloads are off.*https://weights.invalid/toy.pt, but.*weights import toy"
     ):
         weights.fetch(card())
 

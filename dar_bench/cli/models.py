@@ -14,18 +14,9 @@ from dar_bench.console import console, note, print_json, print_table
 from dar_bench.errors import EXIT_CHECK_FAILED, UserError
 from dar_bench.plugins import Registry, registry
 
-_COLUMNS = (
-    "model",
-    "family",
-    "parameters",
-    "px",
-    "tokens",
-    "codebook",
-    "tokenizer",
-    "weights",
-    "FID reported",
-)
-_NUMBERS = ("parameters", "px", "tokens", "codebook", "FID reported")
+_COLUMNS = ("model", "family", "params", "px", "tokens", "codebook", "tokenizer", "weights", "reported")
+_NUMBERS = ("params", "px", "tokens", "codebook", "reported")
+_OPTIONAL = ("family", "tokenizer", "codebook", "px")
 
 
 @click.command(epilog=examples("dar-bench models", "dar-bench models dar-l", "dar-bench models --json"))
@@ -45,7 +36,7 @@ def models(name: str | None, as_json: bool) -> None:
         print_json([card_facts(card) for card in found.cards()])
     else:
         rows = [_row(card, found) for card in found.cards()]
-        print_table(_COLUMNS, rows, title="The zoo", right=_NUMBERS)
+        print_table(_COLUMNS, rows, title="The zoo", right=_NUMBERS, optional=_OPTIONAL)
     for status in found.plugins:
         if status.error:
             note(f"The plugin '{status.name}' ({status.distribution}) did not load: {status.error}")
@@ -76,7 +67,7 @@ def _row(card: Card, found: Registry) -> list[object]:
     return [
         card.name,
         card.family,
-        f"{card.parameters:,}",
+        f"{card.parameters / 1e6:.1f}M",
         card.image_size,
         tokenizer.tokens if tokenizer else None,
         tokenizer.codebook_size if tokenizer else None,

@@ -63,11 +63,9 @@ def test_the_zoo_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["models"]) == 0
     captured = capsys.readouterr()
     lines = [line.split() for line in captured.out.splitlines()]
-    assert lines[2] == [
-        *("toy-tokenizer", "tokenizer", "1,234,567", "64", "32", "16", "bundled", "rFID", "1.52")
-    ]
+    assert lines[2] == [*("toy-tokenizer", "tokenizer", "1.2M", "64", "32", "16", "bundled", "rFID", "1.52")]
     assert lines[3] == [
-        *("toy-l", "vanilla", "AR", "343", "64", "32", "16", "toy-tokenizer", "to", "fetch", "FID", "2.44")
+        *("toy-l", "vanilla", "AR", "0.0M", "64", "32", "16", "toy-tokenizer", "to", "fetch", "FID", "2.44")
     ]
     assert captured.err == "The plugin 'bad' (bad-dist) did not load: OSError: gone\n"
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import importlib
 import importlib.resources
+import json
 import traceback as tracebacks
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 ComponentKind = Literal["extractors", "solvers", "schedules", "evaluators"]
 """Kinds of pluggable parts; the names of the fields of `Plugin`."""
+
+MODEL_DESCRIPTION = "model.json"
+"""In a model folder: says which plugin's training wrote it; the rest is that plugin's business."""
 
 # Which extra of dar-bench brings a module that is not always installed.
 _EXTRA_OF_MODULE = {
@@ -67,6 +71,9 @@ class _Names(Generic[T]):
 
     def claim(self, name: str, value: T, distribution: str) -> None:
         self._claims.setdefault(name, []).append((value, distribution))
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._claims
 
     def get(self, name: str, *, hint: str = "") -> T:
         claims = self._claims.get(name)
@@ -130,16 +137,39 @@ class Registry:
         return [card for name, card in self._cards.single().items() if name == card.name]
 
     def card(self, name: str) -> Card:
-        """Return the card with this name or alias.
+        """Return the card with this name or alias, or of the model folder that a training wrote.
 
         Raises:
-            UserError: no plugin has it (the nearest name is suggested), or two have it (both are named).
+            UserError: no plugin has it (the nearest name is suggested), two have it (both are named), or the
+                folder holds no model.
         """
+        if name not in self._cards and Path(name).is_dir():
+            return self._open_folder(Path(name))
         broken = [status.name for status in self.plugins if status.error]
         hint = "See 'dar-bench models'."
         if broken:
             hint = f"See 'dar-bench models'; these plugins did not load: {', '.join(broken)}."
         return self._cards.get(name, hint=hint)
+
+    def _open_folder(self, folder: Path) -> Card:
+        description = folder / MODEL_DESCRIPTION
+        try:
+            owner = json.loads(description.read_text(encoding="utf-8"))["plugin"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UserError(
+                f"The folder '{folder}' holds no model.",
+                why=f"There is no readable {MODEL_DESCRIPTION} in it.",
+                hint="Give a model's name, or the export folder of a training run.",
+            ) from error
+        targets = {
+            status.name: status.plugin.open_folder
+            for status in self.plugins
+            if status.plugin is not None and status.plugin.open_folder
+        }
+        if owner not in targets:
+            raise unknown_name("plugin", str(owner), targets, hint=f"{description} names it; install it first.")
+        card: Card = load_object(targets[owner])(folder)
+        return card
 
     def datasets(self) -> list[DatasetSpec]:
         """Return the data sets that ship with plugins."""

@@ -75,14 +75,14 @@ def status(card: Card) -> Status:
 
 
 def weights_path(card: Card) -> Path:
-    """Return the safetensors file of a card's weights: bundled with its plugin, or in the store.
+    """Return the safetensors file of a card's weights: bundled, in a training's folder, or in the store.
 
     Raises:
         UserError: they are not on this machine; says how to get them.
     """
     if card.weights.bundled:
         return resource_path(card.weights.bundled)
-    path = store_path(card)
+    path = Path(card.weights.local) if card.weights.local else store_path(card)
     if path.is_file():
         return path
     what = f"The weights of '{card.name}' are not on this machine."

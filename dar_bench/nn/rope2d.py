@@ -1,6 +1,6 @@
 """Rotary position embedding for patch grids: half of a head turns with the row, half with the column.
 
-Shape legend: L positions, D head width, P = D/2 pairs; adjacent channels (2i, 2i+1) form pair i.
+Shape legend: L positions, D head width; adjacent channels (2i, 2i+1) form pair i.
 """
 
 from __future__ import annotations
@@ -23,18 +23,20 @@ def grid_rotation(rows: int, columns: int, head_dim: int, theta: float = 10000.0
 
 
 def rotation_table(angles: Tensor, identity_rows: int = 0) -> Tensor:
-    """Return cosines and sines, float32 (2, L, P), followed by ``identity_rows`` rows that turn nothing.
+    """Return the table that ``rotate`` takes, float32 (2, L, D), followed by ``identity_rows`` rows that turn nothing.
 
-    Positions without a place on the grid (the query tokens) take the identity (appendix I of the paper).
+    Row 0 holds every pair's cosine twice, row 1 its sine with the signs (-, +), so that a rotation is two products
+    and a sum. Positions without a place on the grid (the query tokens) take the identity (appendix I of the paper).
     """
     still = angles.new_zeros(identity_rows, angles.shape[1])
     every = torch.cat([angles, still])
-    return torch.stack([every.cos(), every.sin()])
+    cosines = every.cos().repeat_interleave(2, dim=1)
+    sines = torch.stack([-every.sin(), every.sin()], dim=-1).flatten(1)
+    return torch.stack([cosines, sines])
 
 
 def rotate(x: Tensor, table: Tensor) -> Tensor:
-    """Turn the adjacent pairs of ``x`` (B, heads, L, D) by ``table`` (2, L, P); computed in float32."""
-    even, odd = x.float().unflatten(-1, (-1, 2)).unbind(-1)
-    cos, sin = table[0], table[1]
-    turned = torch.stack([even * cos - odd * sin, even * sin + odd * cos], dim=-1)
-    return turned.flatten(-2).to(x.dtype)
+    """Turn the adjacent pairs of ``x`` (B, heads, L, D) by ``table`` (2, L, D); computed in float32."""
+    wide = x.float()
+    swapped = wide.unflatten(-1, (-1, 2)).flip(-1).flatten(-2)
+    return torch.addcmul(wide * table[0], swapped, table[1]).to(x.dtype)

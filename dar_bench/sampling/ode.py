@@ -79,7 +79,8 @@ class Adams2(_SlopeSolver):
     """Two-step Adams-Bashforth with the coefficients 3/2 and -1/2 of equal steps, whatever the steps are.
 
     This is what the published numbers were made with (paper, Table 2), although the time shift makes the steps
-    unequal; ``VariableAdams2`` is the consistent scheme. The first step is Euler's.
+    unequal: the scheme is of second order only where neighbouring steps are nearly equal, that is with many steps.
+    ``VariableAdams2`` follows their lengths. The first step is Euler's.
     """
 
     def slope(self, velocity: Velocity, x: Tensor, v: Tensor, t: float, h: float) -> Tensor:

@@ -45,10 +45,21 @@ class TokenizerObjective(nn.Module):
             batch: ``image`` uint8 (B, 3, H, W), ``time`` float32 (B,) uniform in [0, 1], ``noise`` float32 of the
                 images' shape.
         """
-        config, losses, frozen = self.tokenizer.config, self.losses, self.frozen
         image = batch["image"].float() / 127.5 - 1.0
-        uniform, noise = batch["time"], batch["noise"]
+        terms, _ = self.terms(image, batch["time"], batch["noise"])
+        used = terms.pop("codes_used")
+        loss = torch.stack(list(terms.values())).sum()
+        return loss, {**{name: term.detach() for name, term in terms.items()}, "codes_used": used}
 
+    def terms(self, image: Tensor, uniform: Tensor, noise: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+        """Return the weighted terms of the loss (and the share of codes in use), and the predicted images.
+
+        Args:
+            image: float32 (B, 3, H, W) in [-1, 1].
+            uniform: time before the shift, (B,) in [0, 1].
+            noise: standard normal, (B, 3, H, W).
+        """
+        config, losses, frozen = self.tokenizer.config, self.losses, self.frozen
         quantized = self.tokenizer.quantize(self.tokenizer.encoder(image).float())
         conditions = self.tokenizer.token_decoder(quantized.vectors)
         starts = group_starts(uniform, config.tokens, config.groups)
@@ -70,13 +81,18 @@ class TokenizerObjective(nn.Module):
             "flow": (velocity - (clean - noise)).square().mean() / config.data_scale**2,  # equation 2
             "codebook": losses.codebook * global_mean((quantized.codebook_loss * used).sum(), count),
             "commitment": losses.commitment * global_mean((quantized.commitment_loss * used).sum(), count),
+            "codes_used": distinct(quantized.codes, config.codebook_size),
         }
         if frozen.perceptual:
             terms["perceptual"] = losses.perceptual_weight * frozen.perceptual(predicted, image)
         if frozen.alignment and aligned is not None:
             similarity = F.cosine_similarity(aligned.float(), frozen.alignment(image), dim=-1)
             terms["alignment"] = losses.alignment_weight * (1 - similarity).mean()
-        loss = torch.stack(list(terms.values())).sum()
-        used_codes = quantized.codes.unique().numel() / config.codebook_size
-        logged = {name: term.detach() for name, term in terms.items()}
-        return loss, {**logged, "codes_used": torch.tensor(used_codes, device=image.device)}
+        return terms, predicted
+
+
+def distinct(codes: Tensor, codebook_size: int) -> Tensor:
+    """Return the share of the codebook that occurs in ``codes``, 0-d; without waiting for the device."""
+    hit = torch.zeros(codebook_size, device=codes.device)
+    hit[codes.flatten()] = 1.0
+    return hit.mean()

@@ -1,0 +1,216 @@
+"""Reconstructions: images through a tokenizer and back, as a stream of batches."""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from dar_bench.api import Options, SampleKeys
+from dar_bench.data import UNLABELLED, ImageSource, open_source
+from dar_bench.data.base import IMAGE_EXTENSIONS, decode_image, describe_files
+from dar_bench.data.transforms import Pixels, center_crop, to_chw
+from dar_bench.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+
+    from dar_bench.api import Tokenizer
+
+BATCH_SIZE = 32
+"""Images at a time, unless the user says otherwise."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReconstructedBatch:
+    """One batch of a reconstruction run.
+
+    Attributes:
+        indices: indices of the images in their source.
+        keys: where the images come from.
+        originals: uint8 (B, 3, H, W), the centre crops that were encoded.
+        codes: int64 (B, N).
+        images: uint8 (B, 3, H, W), decoded.
+    """
+
+    indices: tuple[int, ...]
+    keys: tuple[str, ...]
+    originals: torch.Tensor
+    codes: torch.Tensor
+    images: torch.Tensor
+
+
+def reconstruct(
+    tokenizer: Tokenizer,
+    source: ImageSource,
+    *,
+    seed: int,
+    options: Options,
+    batch_size: int = BATCH_SIZE,
+    limit: int | None = None,
+) -> Iterator[ReconstructedBatch]:
+    """Yield reconstructions of a source's images in order; the noise of image i comes from (seed, i) alone.
+
+    Args:
+        tokenizer: encodes and decodes.
+        source: the images; each is brought to the tokenizer's size by ADM's centre crop.
+        seed: of the decoding noise.
+        options: the tokenizer's, complete.
+        batch_size: images at a time.
+        limit: only the first so many images.
+
+    Raises:
+        UserError: an image cannot be read; what was yielded before stands.
+    """
+    for indices, originals in square_batches(source, tokenizer.card.image_size, batch_size, limit):
+        codes = tokenizer.encode(originals)
+        images = tokenizer.decode(codes, SampleKeys(seed=seed, indices=indices), options)
+        yield ReconstructedBatch(
+            indices=indices,
+            keys=tuple(source.key(index) for index in indices),
+            originals=originals,
+            codes=codes.cpu(),
+            images=images.cpu(),
+        )
+
+
+def square_batches(
+    source: ImageSource, size: int, batch_size: int, limit: int | None = None
+) -> Iterator[tuple[tuple[int, ...], torch.Tensor]]:
+    """Yield indices and centre crops, uint8 (B, 3, size, size), of a source's images in order."""
+    import torch
+
+    count = len(source) if limit is None else min(limit, len(source))
+    for start in range(0, count, batch_size):
+        indices = tuple(range(start, min(start + batch_size, count)))
+        squares = np.stack([to_chw(center_crop(source[index].image, size)) for index in indices])
+        yield indices, torch.from_numpy(squares)
+
+
+def open_inputs(names: Sequence[str]) -> ImageSource:
+    """Open what the user named: image files, or anything that ``open_source`` reads, one or several.
+
+    Raises:
+        UserError: something does not exist, is empty, or cannot be read.
+    """
+    parts: list[ImageSource] = []
+    files: list[Path] = []
+    for name in names:
+        path = Path(name).expanduser()
+        if path.suffix.lower() in IMAGE_EXTENSIONS and not path.is_dir():
+            if not path.is_file():
+                raise UserError(f"There is no image '{name}'.", hint="Check the path.")
+            files.append(path)
+            continue
+        if files:
+            parts.append(ImageFiles(files))
+            files = []
+        parts.append(open_source(name))
+    if files:
+        parts.append(ImageFiles(files))
+    return parts[0] if len(parts) == 1 else JoinedSource(parts)
+
+
+class ImageFiles(ImageSource):
+    """Single image files, in the order in which they were named."""
+
+    class_names: tuple[str, ...] = ()
+
+    def __init__(self, paths: Sequence[Path]):
+        self._paths = tuple(paths)
+        self.name = str(paths[0]) if len(paths) == 1 else f"{len(paths)} images"
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def key(self, index: int) -> str:
+        """Return the file's path as the user wrote it."""
+        return str(self._paths[index])
+
+    def labels(self) -> NDArray[np.int64]:
+        """Return ``UNLABELLED`` for every image."""
+        return np.full(len(self), UNLABELLED, dtype=np.int64)
+
+    def _load(self, index: int) -> Image.Image:
+        path = self._paths[index]
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise UserError(f"Cannot read {path}.", why=error.strerror or str(error)) from error
+        return decode_image(data, str(path))
+
+    def _describe(self) -> str:
+        return "files\n" + describe_files([(path.name, path) for path in self._paths])
+
+
+class JoinedSource(ImageSource):
+    """Several sources one after the other; class names are left out, for they may not agree."""
+
+    class_names: tuple[str, ...] = ()
+
+    def __init__(self, parts: Sequence[ImageSource]):
+        self._parts = tuple(parts)
+        self._ends = np.cumsum([len(part) for part in parts]).tolist()
+        self.name = ", ".join(part.name for part in parts)
+
+    def __len__(self) -> int:
+        return int(self._ends[-1])
+
+    def key(self, index: int) -> str:
+        """Return the image's key with the name of its source."""
+        part, inner = self._locate(index)
+        return part.key(inner) if isinstance(part, ImageFiles) else f"{part.name}/{part.key(inner)}"
+
+    def labels(self) -> NDArray[np.int64]:
+        """Return ``UNLABELLED`` for every image: classes of different sources are not the same."""
+        return np.full(len(self), UNLABELLED, dtype=np.int64)
+
+    def _load(self, index: int) -> Image.Image:
+        part, inner = self._locate(index)
+        return part[inner].image
+
+    def _describe(self) -> str:
+        return "joined\n" + "\n".join(part.fingerprint() for part in self._parts)
+
+    def _locate(self, index: int) -> tuple[ImageSource, int]:
+        number = bisect.bisect_right(self._ends, index)
+        return self._parts[number], index - (self._ends[number - 1] if number else 0)
+
+
+class SpreadSource(ImageSource):
+    """Some images of a source, spread evenly over it: a sample of sets that are sorted by class."""
+
+    def __init__(self, whole: ImageSource, count: int):
+        self._whole = whole
+        self._rows = [number * len(whole) // count for number in range(count)]
+        self.name = whole.name
+        self.class_names = whole.class_names
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def key(self, index: int) -> str:
+        """Return the image's key in the whole source."""
+        return self._whole.key(self._rows[index])
+
+    def labels(self) -> NDArray[np.int64]:
+        """Return the labels of the chosen images."""
+        return self._whole.labels()[self._rows]
+
+    def _load(self, index: int) -> Image.Image:
+        return self._whole[self._rows[index]].image
+
+    def _describe(self) -> str:
+        return f"spread\n{len(self)}\n{self._whole.fingerprint()}"
+
+
+def to_pixels(image: torch.Tensor) -> Pixels:
+    """Return an image tensor, uint8 (3, H, W), as an array (H, W, 3)."""
+    pixels: Pixels = image.permute(1, 2, 0).contiguous().numpy()
+    return pixels

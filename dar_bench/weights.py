@@ -69,7 +69,7 @@ def status(card: Card) -> Status:
     """Tell in a word where a card's weights are."""
     if card.weights.bundled:
         return "bundled"
-    if store_path(card).is_file():
+    if card.weights.local or store_path(card).is_file():
         return "present"
     return "to fetch" if card.weights.url else "not published"
 
@@ -238,9 +238,10 @@ def _save(state: Mapping[str, Tensor], path: Path) -> None:
 
 
 def _refuse_bundled(card: Card) -> None:
-    if card.weights.bundled:
+    if card.weights.bundled or card.weights.local:
+        owner = "its plugin" if card.weights.bundled else "its training folder"
         raise UserError(
-            f"The weights of '{card.name}' ship with its plugin.",
+            f"The weights of '{card.name}' come with {owner}.",
             why="The store does not replace them.",
             hint="Commands that run a model take another file with --weights FILE.",
         )

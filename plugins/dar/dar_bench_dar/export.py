@@ -12,9 +12,9 @@ from torch import nn
 from dar_bench.api import Card, GeneratorCard, TokenizerCard, WeightsFile
 from dar_bench.errors import UserError
 from dar_bench.files import atomic_path, write_json
-from dar_bench_dar.cards import AR_OPTIONS, decode_options
+from dar_bench_dar.cards import AR_OPTIONS, LAYOUT, decode_options
 from dar_bench.nn.llama import LlamaConfig
-from dar_bench_dar.load import count_ar
+from dar_bench_dar.model.ar import count_ar_parameters
 from dar_bench_dar.model.config import TokenizerConfig
 from dar_bench_dar.model.tokenizer import SequentialDiffusionTokenizer, count_parameters
 
@@ -80,6 +80,7 @@ def _tokenizer_card(folder: Path, config: TokenizerConfig) -> TokenizerCard:
         family="tokenizer",
         summary="Sequential diffusion tokenizer from a training run",
         parameters=count_parameters(config),
+        layout=LAYOUT,
         image_size=config.image_size,
         tokens=config.tokens,
         codebook_size=config.codebook_size,
@@ -100,7 +101,8 @@ def ar_card(folder: str, config: LlamaConfig, tokenizer_name: str, class_names: 
         name=folder or "in training",
         family="vanilla AR",
         summary="D-AR from a training run",
-        parameters=count_ar(config),
+        parameters=count_ar_parameters(config),
+        layout=LAYOUT,
         image_size=tokenizer.image_size,
         num_classes=config.num_classes,
         class_names=class_names,

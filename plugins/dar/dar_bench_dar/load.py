@@ -10,14 +10,15 @@ from safetensors.torch import load_file
 from torch import nn
 
 from dar_bench.api import Card, GeneratorCard, LoadOptions, Tokenizer, TokenizerCard
+from dar_bench.checkpoints import check_layout
 from dar_bench.errors import UserError
-from dar_bench.nn.llama import Llama, LlamaConfig
+from dar_bench.nn.llama import Llama
 from dar_bench.nn.rotary import rotary_table
 from dar_bench.plugins import load_model
 from dar_bench.sampling.autoregressive import AutoregressiveGenerator
 from dar_bench_dar.model.ar import ar_config, build_ar
 from dar_bench_dar.model.config import TokenizerConfig
-from dar_bench_dar.model.tokenizer import SequentialDiffusionTokenizer, count_parameters
+from dar_bench_dar.model.tokenizer import SequentialDiffusionTokenizer
 from dar_bench_dar.sample import DarTokenizer
 
 
@@ -80,30 +81,28 @@ def fill(model: nn.Module, card: Card, weights: Path) -> None:
             why=str(error),
             hint=f"Fetch or import them again: dar-bench weights fetch {card.name}",
         ) from error
-    wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    if wanted != found:
-        wrong = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
-        first = wrong[0]
-        raise UserError(
-            f"The weights in {weights} do not fit '{card.name}': {len(wrong)} tensors differ.",
-            why=f"'{first}' is {found.get(first, 'missing')} in the file, {wanted.get(first, 'absent')} in the model.",
-            hint="Give the weights of this model, or the export folder of a training run in place of the name.",
-        )
+    check_layout(card.name, tensors, shapes(model))
     model.load_state_dict(tensors, strict=True, assign=True)
 
 
-def count_tokenizer_card(card: Card) -> int:
-    """Return the tokenizer's number of parameters without allocating them."""
-    return count_parameters(tokenizer_config(card))
+def layout(card: Card) -> dict[str, tuple[int, ...]]:
+    """Return name and shape of every tensor of a card's model; ``layout`` of all cards."""
+    return shapes(empty(card))
 
 
-def count_ar_card(card: Card) -> int:
-    """Return the autoregressive model's number of parameters without allocating them."""
-    return count_ar(ar_config(card.config))
+def shapes(model: nn.Module) -> dict[str, tuple[int, ...]]:
+    """Return name and shape of every tensor that a model stores."""
+    return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
 
 
-def count_ar(config: LlamaConfig) -> int:
-    """Return the number of parameters of an autoregressive configuration."""
+def count_card(card: Card) -> int:
+    """Return a card's number of parameters without allocating them; ``count_parameters`` of all cards."""
+    return sum(parameter.numel() for parameter in empty(card).parameters())
+
+
+def empty(card: Card) -> nn.Module:
+    """Return a card's network on the meta device."""
     with torch.device("meta"):
-        return sum(p.numel() for p in build_ar(config).parameters())
+        if isinstance(card, TokenizerCard):
+            return SequentialDiffusionTokenizer(tokenizer_config(card))
+        return build_ar(ar_config(card.config))

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 from dar_bench_dar.cards import CARDS, DAR_TOKENIZER
-from dar_bench_dar.load import count_ar_card, count_tokenizer_card, load_tokenizer
+from dar_bench_dar.load import count_card, load_tokenizer
 from dar_bench_dar.weights import convert_ar, convert_tokenizer
 from safetensors.torch import load_file, save_file
 
 from dar_bench.api import Card, LoadOptions
+from dar_bench.cli.main import run
 from dar_bench.errors import UserError
 
 GOLDENS = Path(__file__).parent / "goldens"
@@ -65,7 +66,7 @@ def test_file_without_tensors() -> None:
 def test_weights_of_other_sizes_are_refused(published: dict[str, torch.Tensor], tmp_path: Path) -> None:
     file = tmp_path / "model.safetensors"
     save_file(convert_tokenizer(published), file)
-    with pytest.raises(UserError, match=r"do not fit 'dar-tokenizer'.*tensors differ"):
+    with pytest.raises(UserError, match=r"does not hold the weights of 'dar-tokenizer'.*of another shape"):
         load_tokenizer(DAR_TOKENIZER, file, LoadOptions())
 
 
@@ -78,5 +79,13 @@ def test_damaged_weights(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("card", CARDS, ids=lambda card: card.name)
 def test_cards_promise_the_counted_parameters(card: Card) -> None:
-    count = count_tokenizer_card if card.family == "tokenizer" else count_ar_card
-    assert count(card) == card.parameters
+    assert count_card(card) == card.parameters
+
+
+def test_published_file_is_imported_through_the_command(
+    published: dict[str, torch.Tensor], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "D-AR-tokenizer_v1.pt"
+    torch.save({"model": published, "ema": published, "config": {"width": 128}}, file)
+    assert run(["weights", "import", "dar-tokenizer", str(file)]) == 2
+    assert "does not hold the weights of 'dar-tokenizer'" in capsys.readouterr().err

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any
 
+import torch
+
 from dar_bench.errors import UserError, suggest, unknown_name
 from dar_bench.nn.llama import Llama, LlamaConfig
 from dar_bench.nn.rotary import rotary_table
@@ -67,3 +69,9 @@ def build_ar(config: LlamaConfig) -> Llama:
     """Return the network with fresh weights; build it under ``torch.device("meta")`` to count parameters."""
     # One row more than sampling reads, so that a full sequence can be scored too.
     return Llama(config, rotary_table(config.num_tokens + 1, config.head_dim))
+
+
+def count_ar_parameters(config: LlamaConfig) -> int:
+    """Return the number of parameters of a configuration without allocating them."""
+    with torch.device("meta"):
+        return sum(parameter.numel() for parameter in build_ar(config).parameters())

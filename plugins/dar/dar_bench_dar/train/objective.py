@@ -5,6 +5,7 @@ Shape legend: B batch, N tokens, C width.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -60,7 +61,8 @@ class TokenizerObjective(nn.Module):
             noise: standard normal, (B, 3, H, W).
         """
         config, losses, frozen = self.tokenizer.config, self.losses, self.frozen
-        quantized = self.tokenizer.quantize(self.tokenizer.encoder(image).float())
+        latents = self.tokenizer.encoder(image).float()
+        quantized = self.tokenizer.quantize(latents)
         conditions = self.tokenizer.token_decoder(quantized.vectors)
         starts = group_starts(uniform, config.tokens, config.groups)
         group = window(conditions, starts, config.group_size)
@@ -83,12 +85,29 @@ class TokenizerObjective(nn.Module):
             "commitment": losses.commitment * global_mean((quantized.commitment_loss * used).sum(), count),
             "codes_used": distinct(quantized.codes, config.codebook_size),
         }
+        if losses.uniformity:
+            terms["uniformity"] = losses.uniformity * uniformity(latents)
         if frozen.perceptual:
             terms["perceptual"] = losses.perceptual_weight * frozen.perceptual(predicted, image)
         if frozen.alignment and aligned is not None:
             similarity = F.cosine_similarity(aligned.float(), frozen.alignment(image), dim=-1)
             terms["alignment"] = losses.alignment_weight * (1 - similarity).mean()
         return terms, predicted
+
+
+def uniformity(latents: Tensor) -> Tensor:
+    """Return ``log mean exp(-2 |a - b|^2)`` over pairs of images at each position, mean over positions (N).
+
+    0 when all images share one direction, lower the more evenly they cover the sphere (Wang and Isola, 2020). A
+    position whose code is the same for every image tells nothing about the image. Pairs are those of one process.
+
+    Args:
+        latents: (B, N, E), any length.
+    """
+    z = F.normalize(latents, dim=-1).transpose(0, 1)  # (N, B, E)
+    nearness = 4 * (z @ z.transpose(1, 2) - 1)  # -2 |a - b|^2 of unit vectors
+    pairs = ~torch.eye(z.shape[1], dtype=torch.bool, device=z.device)
+    return (nearness[:, pairs].logsumexp(1) - math.log(max(1, int(pairs.sum())))).mean()
 
 
 def distinct(codes: Tensor, codebook_size: int) -> Tensor:

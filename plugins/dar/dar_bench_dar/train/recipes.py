@@ -79,6 +79,8 @@ class TokenizerLosses:
         alignment, alignment_weight: cosine alignment of hidden states with a frozen network (REPA); DINOv2 as
             published.
         feature_size: pixels to which images are resized for ``efficientnet-lite0``.
+        uniformity: weight of a term that keeps each position's latents apart (Wang and Isola, 2020); 0 as published.
+            Short trainings need it: before the decoder listens, the commitment term alone pulls all images to one code.
     """
 
     codebook: float = 1.0
@@ -88,9 +90,10 @@ class TokenizerLosses:
     alignment: Alignment = "dinov2-vitb14"
     alignment_weight: float = 0.5
     feature_size: int = 64
+    uniformity: float = 0.0
 
     def check(self) -> None:
-        for key in ("codebook", "commitment", "perceptual_weight", "alignment_weight"):
+        for key in ("codebook", "commitment", "perceptual_weight", "alignment_weight", "uniformity"):
             require(getattr(self, key) >= 0, key, getattr(self, key), "0 or more")
         require(self.feature_size >= 32, "feature_size", self.feature_size, "32 or more")
 

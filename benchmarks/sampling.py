@@ -3,7 +3,7 @@
     python benchmarks/sampling.py --shape tiny --batch 1 --batch 16
     python benchmarks/sampling.py --shape dar-l --batch 1 --tokens 4 --prefix 16 --json
 
-Variants, all with classifier-free guidance, the same random weights and the same uniforms:
+Variants, all with classifier-free guidance, the same random weights and random numbers:
 
     engine          dar_bench.sampling.engine with its static cache
     engine-compiled the same with torch.compile (only with --compile)
@@ -26,6 +26,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import click
+import numpy as np
 import torch
 import torch.nn.functional as F
 
@@ -35,7 +36,7 @@ from dar_bench.nn.rotary import rotary_table
 from dar_bench.sampling.engine import generate_tokens
 from dar_bench.sampling.filters import draw
 from dar_bench.sampling.guidance import Schedule, parse_schedule
-from dar_bench.sampling.randomness import uniforms
+from dar_bench.sampling.randomness import words
 
 SHAPES = {
     "tiny": LlamaConfig(layers=6, heads=3, dim=192, codebook_size=1024, num_tokens=64, num_classes=9),
@@ -106,13 +107,13 @@ def two_branches(
 ) -> Iterator[torch.Tensor]:
     """Yield (B, 1) tokens of a reader that is given [cond; uncond] labels and all codes so far."""
     scales = schedule.scales(network.num_tokens)
-    unit = torch.from_numpy(uniforms(keys, "tokens", network.num_tokens)).to(labels.device)
+    states = torch.from_numpy(words(keys, "tokens", network.num_tokens).view(np.int64)).to(labels.device)
     both = torch.cat((labels, torch.full_like(labels, network.null_label)))
     codes = prefix
     for token in range(prefix.shape[1], network.num_tokens):
         with torch.inference_mode():
             with_class, without = read(both, codes.repeat(2, 1)).chunk(2)
-            chosen = draw(without + float(scales[token]) * (with_class - without), unit[:, token])
+            chosen = draw(without + float(scales[token]) * (with_class - without), states[:, token])
             codes = torch.cat((codes, chosen[:, None]), dim=1)
         yield codes[:, -1:]
 

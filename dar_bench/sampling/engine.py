@@ -6,8 +6,9 @@ all tokens it has missed in one pass when it is next needed, so schedules may le
 a branch that is never needed again costs nothing.
 
 Sample i is a function of (seed, i), its label and the network. The one thing that batching can still change
-is the rounding of the network's matrix products, which libraries choose by batch size: a draw turns where its
-uniform falls between two roundings, about once in a million tokens in float32, far more often in bfloat16.
+is the rounding of the network's matrix products, which libraries choose by batch size: a draw turns where the
+two best candidates are closer than that, about once in a million tokens in float32, and far more often in
+bfloat16 on devices whose bfloat16 products depend on the batch.
 
 Shapes: B samples, N tokens per image, V codebook entries.
 """
@@ -23,7 +24,7 @@ import torch
 from dar_bench.errors import UserError
 from dar_bench.sampling.filters import draw, filter_logits
 from dar_bench.sampling.guidance import Scales, Schedule
-from dar_bench.sampling.randomness import uniforms
+from dar_bench.sampling.randomness import words
 
 if TYPE_CHECKING:
     from dar_bench.api import SampleKeys, TokenNetwork
@@ -67,13 +68,13 @@ def generate_tokens(
         given = prefix.shape[1]
         codes[:, :given] = prefix
     scales = schedule.scales(network.num_tokens)
-    draws = torch.from_numpy(uniforms(keys, "tokens", network.num_tokens)).to(labels.device)
+    states = torch.from_numpy(words(keys, "tokens", network.num_tokens).view(np.int64)).to(labels.device)
 
     def pick(logits: torch.Tensor, token: int) -> torch.Tensor:
         if temperature == 0:
             return logits.argmax(dim=-1)
         filtered = filter_logits(logits, temperature=temperature, top_k=top_k, top_p=top_p)
-        return draw(filtered, draws[:, token])
+        return draw(filtered, states[:, token])
 
     def stream() -> Iterator[torch.Tensor]:
         if given == network.num_tokens:

@@ -1,4 +1,4 @@
-"""From logits to a token: temperature, top-k, top-p, and one draw by inverse cumulative distribution.
+"""From logits to a token: temperature, top-k, top-p, and one draw.
 
 The order and the treatment of ties and of the crossing token are LlamaGen's (arXiv 2406.06525, its published
 sampler). Shapes: B samples, V codebook entries.
@@ -9,6 +9,11 @@ from __future__ import annotations
 import torch
 
 _LOWEST_TEMPERATURE = 1e-5  # LlamaGen's floor
+
+# SplitMix64 (Steele, Lea and Flood 2014); the constants as signed 64-bit integers, whose products wrap alike.
+_GAMMA = 0x9E3779B97F4A7C15 - 2**64
+_MIX_1 = 0xBF58476D1CE4E5B9 - 2**64
+_MIX_2 = 0x94D049BB133111EB - 2**64
 
 
 def filter_logits(
@@ -37,18 +42,38 @@ def filter_logits(
     return logits
 
 
-def draw(logits: torch.Tensor, uniforms: torch.Tensor) -> torch.Tensor:
-    """Draw one entry per row from softmax(logits): the first whose cumulative mass reaches the uniform.
+def draw(logits: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
+    """Draw one entry per row from softmax(logits): the largest sum of a logit and its Gumbel variable.
 
-    Sums are float64, so that their rounding turns a draw with a probability of about V * 1e-16 only.
+    Inverting the cumulative distribution would need one uniform only, but there the rounding error of every
+    probability moves all boundaries behind it. Between batch 1 and batch 32 of a network with 1024 codes, whose
+    logits differ by 5e-7 on average, it would turn 2e-5 of the draws, and more with more codes. Here a draw turns
+    only where the two best sums are as close as the rounding error, in about 5e-7 of all.
 
     Args:
         logits: float32 (B, V); minus infinity is never drawn.
-        uniforms: float64 (B,) in (0, 1].
+        states: int64 (B,), any 64 random bits for each row.
 
     Returns:
         int64 (B,).
     """
-    cumulative = logits.double().softmax(dim=-1).cumsum(dim=-1)
-    threshold = uniforms[:, None] * cumulative[:, -1:]
-    return torch.searchsorted(cumulative, threshold)[:, 0].clamp_(max=logits.shape[-1] - 1)
+    return (logits.double() + gumbels(states, logits.shape[-1])).argmax(dim=-1)
+
+
+def gumbels(states: torch.Tensor, count: int) -> torch.Tensor:
+    """Return ``count`` standard Gumbel variables per state, float64 (B, count), on the states' device.
+
+    They are -log(-log(u)) of the first ``count`` outputs of SplitMix64 started in each state; the upper 52 bits
+    k of an output become u = (k + 0.5) / 2**52.
+    """
+    z = states[:, None] + torch.arange(1, count + 1, device=states.device) * _GAMMA
+    z = (z ^ _shift_right(z, 30)) * _MIX_1
+    z = (z ^ _shift_right(z, 27)) * _MIX_2
+    z = z ^ _shift_right(z, 31)
+    unit = (_shift_right(z, 12).double() + 0.5) * 2.0**-52
+    return unit.log_().neg_().log_().neg_()
+
+
+def _shift_right(x: torch.Tensor, bits: int) -> torch.Tensor:
+    # PyTorch shifts int64 with its sign; the mask takes the copies of the sign away.
+    return (x >> bits) & ((1 << (64 - bits)) - 1)

@@ -30,6 +30,17 @@ if TYPE_CHECKING:
 _SCHEME = "dar-bench/1"
 
 
+def words(keys: SampleKeys, use: str, count: int) -> npt.NDArray[np.uint64]:
+    """Return ``count`` words of 64 random bits for every sample, uint64 (B, count).
+
+    Args:
+        keys: the samples.
+        use: names the purpose (``"tokens"``, ``"noise"``); different uses are independent streams.
+        count: words per sample.
+    """
+    return np.stack([_words(keys.seed, index, use, count) for index in keys.indices])
+
+
 def uniforms(keys: SampleKeys, use: str, count: int) -> npt.NDArray[np.float64]:
     """Return ``count`` uniforms in (0, 1] for every sample.
 

@@ -251,7 +251,7 @@ def test_bfloat16(network: CountingLlama) -> None:
 
 
 def test_compiled_steps_give_the_same_tokens(network: CountingLlama) -> None:
-    schedule = "interval:3:0.25-0.75"
+    schedule = "2"  # both branches in one batch: one program to compile
     reference = sample(network, [1, 4], keys(0, 1), schedule)
     network.compile_step(backend="eager")
     assert torch.equal(sample(network, [1, 4], keys(0, 1), schedule), reference)

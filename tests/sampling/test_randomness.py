@@ -8,9 +8,17 @@ import torch
 from scipy import stats
 
 from dar_bench.api import SampleKeys
-from dar_bench.sampling.randomness import integers, normals, uniforms
+from dar_bench.sampling.randomness import integers, normals, uniforms, words
 
 KEYS = SampleKeys(seed=7, indices=(0, 1, 123456))
+FROZEN_WORDS = np.array(
+    [
+        [4510154998946454984, 15065890305701953645],
+        [8393378307715795355, 12998049159042236481],
+        [14467821958150219004, 16773201871387761413],
+    ],
+    dtype=np.uint64,
+)
 FROZEN_UNIFORMS = [
     [0.24449599240520525, 0.816723549993518, 0.9548099285285749],
     [0.4550059497859087, 0.7046256568153489, 0.5020383552539559],
@@ -27,6 +35,7 @@ MANY = SampleKeys(seed=0, indices=tuple(range(200)))
 
 def test_values_are_frozen() -> None:
     # Every published sample depends on these: a change here changes all images of all runs.
+    np.testing.assert_array_equal(words(KEYS, "tokens", 2), FROZEN_WORDS)
     np.testing.assert_array_equal(uniforms(KEYS, "tokens", 3), FROZEN_UNIFORMS)
     np.testing.assert_array_equal(integers(KEYS, "crop", -3, 1000, 3), FROZEN_INTEGERS)
     # One unit in the last place is left to the mathematical library's logarithm, sine and cosine.

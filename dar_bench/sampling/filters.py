@@ -46,9 +46,9 @@ def draw(logits: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
     """Draw one entry per row from softmax(logits): the largest sum of a logit and its Gumbel variable.
 
     Inverting the cumulative distribution would need one uniform only, but there the rounding error of every
-    probability moves all boundaries behind it. Between batch 1 and batch 32 of a network with 1024 codes, whose
-    logits differ by 5e-7 on average, it would turn 2e-5 of the draws, and more with more codes. Here a draw turns
-    only where the two best sums are as close as the rounding error, in about 5e-7 of all.
+    probability moves all boundaries behind it. Between batch 1 and batch 32 of a network with 1024 codes,
+    whose logits differ by 5e-7 on average, it would turn 2e-5 of the draws, and more with more codes. Here a
+    draw turns only where the two best sums are as close as the rounding error, about 5e-7 of the time.
 
     Args:
         logits: float32 (B, V); minus infinity is never drawn.
@@ -63,8 +63,8 @@ def draw(logits: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
 def gumbels(states: torch.Tensor, count: int) -> torch.Tensor:
     """Return ``count`` standard Gumbel variables per state, float64 (B, count), on the states' device.
 
-    They are -log(-log(u)) of the first ``count`` outputs of SplitMix64 started in each state; the upper 52 bits
-    k of an output become u = (k + 0.5) / 2**52.
+    They are -log(-log(u)) of the first ``count`` outputs of SplitMix64 started in each state; the upper 52
+    bits k of an output become u = (k + 0.5) / 2**52.
     """
     z = states[:, None] + torch.arange(1, count + 1, device=states.device) * _GAMMA
     z = (z ^ _shift_right(z, 30)) * _MIX_1

@@ -101,5 +101,5 @@ def test_rounding_errors_turn_few_draws() -> None:
     logits = torch.randn(1000, 1024, generator=generator)
     error = 1e-3 * torch.randn(1000, 1024, generator=generator)
     turned = (draw(logits, states(1000)) != draw(logits + error, states(1000))).double().mean()
-    # The expectation is about the error's size; an inverted cumulative distribution turns dozens of times that.
+    # Expected is about the size of the error; an inverted cumulative distribution turns dozens of times that.
     assert turned < 0.01

@@ -18,6 +18,9 @@ from dar_bench.training import checkpoint
 from dar_bench.training.loop import train
 from dar_bench.training.recipe import dump_toml
 
+# Starting processes takes long on a busy machine; none of these tests measures time.
+pytestmark = pytest.mark.timeout(1200)
+
 SCRIPT = Path(__file__).parent / "training_toy.py"
 STEPS = 90
 PAUSE = 0.01

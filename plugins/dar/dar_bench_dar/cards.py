@@ -287,12 +287,12 @@ TINY_SIZES = {
     "groups": 8,
     "codebook_size": 1024,
     "width": 128,
-    "encoder_depth": 4,
+    "encoder_depth": 3,
     "token_decoder_depth": 2,
     "patch_size": 8,
     "query_rows": 64,
     "decoder_width": 128,
-    "decoder_depth": 8,
+    "decoder_depth": 6,
     "decoder_patch_size": 4,
 }
 
@@ -300,7 +300,7 @@ DAR_TINY_TOKENIZER = TokenizerCard(
     name="dar-tiny-tokenizer",
     family="tokenizer",
     summary="Shipped: a small sequential diffusion tokenizer for 32 px, trained on emoji64",
-    parameters=4_702_000,
+    parameters=3_644_336,
     image_size=32,
     tokens=64,
     codebook_size=1024,

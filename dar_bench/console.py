@@ -1,7 +1,7 @@
 """What commands print: rich tables and bars for a person at a terminal, plain lines for a pipe.
 
-Results go to standard output, progress and messages to standard error. Markup is off: square brackets are
-part of score names (``FD[efficientnet-lite0]``) and must survive.
+Results go to standard output, progress and messages to standard error. Markup and emoji codes are off: square
+brackets (``FD[efficientnet-lite0]``) and colons (``emoji64:train:``) are parts of names and must survive.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from rich.progress import Progress as RichProgress
 from rich.table import Table
 from rich.text import Text
 
-console = Console(markup=False, highlight=False, soft_wrap=True)
+console = Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
 """Standard output."""
 
-messages = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
+messages = Console(stderr=True, markup=False, emoji=False, highlight=False, soft_wrap=True)
 """Standard error: progress, notes and warnings."""
 
 # How often a piped run says how far it is.

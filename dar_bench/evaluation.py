@@ -12,7 +12,7 @@ from dar_bench.evaluators import embedded
 from dar_bench.features.base import Extractor, Features, concatenate, extract_all
 from dar_bench.features.names import load_extractor
 from dar_bench.generation import GenerationRun, generate, only_final
-from dar_bench.reconstruction import SpreadSource, reconstruct, square_batches
+from dar_bench.reconstruction import reconstruct, spread, square_batches
 
 if TYPE_CHECKING:
     from dar_bench.api import Options
@@ -115,7 +115,7 @@ def measure_reference(
         limit: take only so many images, spread evenly over the set.
         on_images: told how many images were done.
     """
-    chosen = source if limit is None or limit >= len(source) else SpreadSource(source, limit)
+    chosen = spread(source, limit)
 
     def squares() -> Iterator[Any]:
         for indices, images in square_batches(chosen, size, FEATURE_BATCH):
@@ -167,7 +167,6 @@ def measure_reconstruction(
     seed: int,
     options: Options,
     batch_size: int,
-    limit: int | None = None,
     on_images: OnImages = lambda count: None,
 ) -> Measurement:
     """Encode, decode, compare: rFD on the extractor's features, PSNR, SSIM, and LPIPS where it can be had.
@@ -175,17 +174,15 @@ def measure_reconstruction(
     Raises:
         UserError: fewer images than the protocol needs, or one that cannot be read.
     """
-    _need(len(source) if limit is None else min(limit, len(source)), f"images of '{source.name}'")
+    _need(len(source), f"images of '{source.name}'")
     started = time.perf_counter()
     lpips, unavailable = embedded.optional_lpips(tokenizer.options.device)
     pairs = embedded.PairScorer(lpips)
     originals: list[Features] = []
     decoded: list[Features] = []
-    watch = Stopwatch()
-    stream = reconstruct(
-        tokenizer.model, source, seed=seed, options=options, batch_size=batch_size, limit=limit
-    )
-    for batch in watch.over(stream):
+    model_seconds = 0.0
+    for batch in reconstruct(tokenizer.model, source, seed=seed, options=options, batch_size=batch_size):
+        model_seconds += batch.seconds
         pairs.add(batch.originals.numpy(), batch.images.numpy())
         originals.append(extractor.extract(batch.originals))
         decoded.append(extractor.extract(batch.images))
@@ -196,7 +193,7 @@ def measure_reconstruction(
         unavailable=unavailable,
         samples=len(pairs),
         seconds=time.perf_counter() - started,
-        model_seconds=watch.seconds,
+        model_seconds=model_seconds,
         batch_size=batch_size,
     )
 

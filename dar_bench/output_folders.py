@@ -11,29 +11,32 @@ from pathlib import Path
 from dar_bench.errors import UserError
 
 
-def claim_folder(folder: Path, listing: str, made_by: str, *, overwrite: bool) -> None:
-    """Make sure that a folder is free for a run's files; those of an earlier run go if that is allowed.
+def check_folder(folder: Path, listing: str, made_by: str, *, overwrite: bool) -> list[str]:
+    """Make sure that a folder may take a run's files, without touching it.
 
     Args:
-        folder: need not exist; is not created.
+        folder: need not exist.
         listing: name of the list in it.
         made_by: the command, as the list says it.
-        overwrite: remove the files that the earlier run's list names, and nothing else.
+        overwrite: whether the files of an earlier run may be replaced.
+
+    Returns:
+        The earlier run's files, for ``clear_folder`` once nothing else can go wrong.
 
     Raises:
         UserError: it is a file, or holds something that may not be replaced.
     """
     if not folder.exists():
-        return
+        return []
     if not folder.is_dir():
         raise UserError(f"'{folder}' is a file.", hint="Name a folder with --out.")
     if not any(folder.iterdir()):
-        return
+        return []
     earlier = _listed_files(folder / listing, made_by)
     if earlier is None:
         raise UserError(
             f"The folder '{folder}' is not empty.",
-            why=f"'{made_by}' did not write what is in it.",
+            why=f"It holds no '{listing}' of an earlier '{made_by}'.",
             hint="Choose another folder with --out.",
         )
     if not overwrite:
@@ -41,7 +44,12 @@ def claim_folder(folder: Path, listing: str, made_by: str, *, overwrite: bool) -
             f"The folder '{folder}' holds what an earlier run wrote.",
             hint="Choose another folder with --out, or replace it with --overwrite.",
         )
-    for name in (*earlier, listing):
+    return [*earlier, listing]
+
+
+def clear_folder(folder: Path, names: list[str]) -> None:
+    """Remove the files of an earlier run, and nothing else; names that lead outside are left alone."""
+    for name in names:
         _remove(folder, name)
 
 

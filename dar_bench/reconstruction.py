@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,7 @@ class ReconstructedBatch:
         originals: uint8 (B, 3, H, W), the centre crops that were encoded.
         codes: int64 (B, N).
         images: uint8 (B, 3, H, W), decoded.
+        seconds: spent encoding and decoding, without reading the images.
     """
 
     indices: tuple[int, ...]
@@ -44,6 +46,7 @@ class ReconstructedBatch:
     originals: torch.Tensor
     codes: torch.Tensor
     images: torch.Tensor
+    seconds: float
 
 
 def reconstruct(
@@ -69,14 +72,17 @@ def reconstruct(
         UserError: an image cannot be read; what was yielded before stands.
     """
     for indices, originals in square_batches(source, tokenizer.card.image_size, batch_size, limit):
+        started = time.perf_counter()
         codes = tokenizer.encode(originals)
-        images = tokenizer.decode(codes, SampleKeys(seed=seed, indices=indices), options)
+        images = tokenizer.decode(codes, SampleKeys(seed=seed, indices=indices), options).cpu()
+        seconds = time.perf_counter() - started
         yield ReconstructedBatch(
             indices=indices,
             keys=tuple(source.key(index) for index in indices),
             originals=originals,
             codes=codes.cpu(),
-            images=images.cpu(),
+            images=images,
+            seconds=seconds,
         )
 
 
@@ -181,6 +187,11 @@ class JoinedSource(ImageSource):
     def _locate(self, index: int) -> tuple[ImageSource, int]:
         number = bisect.bisect_right(self._ends, index)
         return self._parts[number], index - (self._ends[number - 1] if number else 0)
+
+
+def spread(source: ImageSource, limit: int | None) -> ImageSource:
+    """Return ``limit`` images spread evenly over a source, or the source itself where it has no more."""
+    return source if limit is None or limit >= len(source) else SpreadSource(source, limit)
 
 
 class SpreadSource(ImageSource):

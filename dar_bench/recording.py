@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from dar_bench.api import Card
 from dar_bench.evaluation import Measurement, Reference
 from dar_bench.evaluators import embedded
 from dar_bench.features.base import Extractor
@@ -26,6 +27,11 @@ def plain_options(options: Mapping[str, Any]) -> dict[str, Any]:
 def command_line() -> list[str]:
     """Return this process's command line, without what is private to the machine."""
     return ["dar-bench", *portable_command(sys.argv)[1:]]
+
+
+def portable_name(card: Card) -> str:
+    """Return a model's name; of an export folder outside the working folder only the last component."""
+    return portable_command(["", card.name])[1]
 
 
 def generation_record(
@@ -50,10 +56,10 @@ def generation_record(
     return Record(
         kind="generation",
         model=Model(
-            name=generator.card.name,
+            name=portable_name(generator.card),
             weights_sha256=generator.weights_sha256,
             parameters=generator.card.parameters,
-            tokenizer=tokenizer.card.name if tokenizer else "",
+            tokenizer=portable_name(tokenizer.card) if tokenizer else "",
             tokenizer_sha256=tokenizer.weights_sha256 if tokenizer else None,
         ),
         options={**plain_options(options), "labels": labels},
@@ -91,7 +97,7 @@ def reconstruction_record(
     return Record(
         kind="reconstruction",
         model=Model(
-            name=tokenizer.card.name,
+            name=portable_name(tokenizer.card),
             weights_sha256=tokenizer.weights_sha256,
             parameters=tokenizer.card.parameters,
         ),

@@ -98,3 +98,11 @@ def test_a_narrow_terminal_does_without_optional_columns(
     assert "Not shown at this width: family." in narrow
     console.print_table(columns, [row], optional=("family",))
     assert "vanilla AR" in capsys.readouterr().out
+
+
+def test_names_with_colons_are_not_taken_for_emoji_codes(capsys: pytest.CaptureFixture[str]) -> None:
+    console.note("Reading emoji64:train: 3/4")
+    console.console.print("emoji64:train: read")
+    captured = capsys.readouterr()
+    assert captured.err == "Reading emoji64:train: 3/4\n"
+    assert captured.out == "emoji64:train: read\n"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dar_bench.errors import UserError
-from dar_bench.output_folders import claim_folder
+from dar_bench.output_folders import check_folder, clear_folder
 
 
 def made(folder: Path, files: list[str], *, by: str = "tool") -> None:
@@ -17,7 +17,7 @@ def made(folder: Path, files: list[str], *, by: str = "tool") -> None:
 
 
 def claim(folder: Path, *, overwrite: bool = True) -> None:
-    claim_folder(folder, "list.json", "tool", overwrite=overwrite)
+    clear_folder(folder, check_folder(folder, "list.json", "tool", overwrite=overwrite))
 
 
 def test_new_and_empty_folders_are_free(tmp_path: Path) -> None:

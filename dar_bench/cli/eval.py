@@ -51,7 +51,7 @@ def eval_group() -> None:
 @click.option(
     "--data", help="Images that the tokenizer was not trained on.  [default: the shipped held-out split]"
 )
-@click.option("--limit", type=click.IntRange(min=1), help="Only the first so many images.")
+@click.option("--limit", type=click.IntRange(min=1), help="Take so many images, spread evenly.")
 @decoding_options
 @loading_options
 @_evaluator
@@ -79,21 +79,21 @@ def rfid(
     from dar_bench.devices import load_options
     from dar_bench.evaluation import measure_reconstruction, open_extractor
     from dar_bench.loading import load_tokenizer, tokenizer_card
+    from dar_bench.reconstruction import spread
     from dar_bench.recording import reconstruction_record
     from dar_bench.roles import held_out_data, role_warning
 
     card = tokenizer_card(tokenizer)
     complete = model_options(card, given, options)
     data = data or held_out_data()
-    source = open_source(data)
+    source = spread(open_source(data), limit)
     loading = load_options(device, dtype, compiled)
     extractor = open_extractor(evaluator, loading.device)
     loaded = load_tokenizer(card, loading, weights)
     warning = role_warning(data, "reconstruction", card.name)
     if warning:
         note(warning)
-    total = len(source) if limit is None else min(limit, len(source))
-    with progress(f"Reconstructing {data}", total) as bar:
+    with progress(f"Reconstructing {data}", len(source)) as bar:
         measurement = measure_reconstruction(
             loaded,
             source,
@@ -101,7 +101,6 @@ def rfid(
             seed=seed,
             options=complete,
             batch_size=batch_size,
-            limit=limit,
             on_images=bar.advance,
         )
     record = reconstruction_record(
@@ -220,7 +219,13 @@ def _finish(record: Record, results: Path, as_json: bool) -> None:
         click.echo(canonical_text(record), nl=False)
         note(f"Wrote the record {path}")
         return
-    print_table(SCORE_COLUMNS, score_rows(record), title=title(record), right=SCORE_NUMBERS)
+    print_table(
+        SCORE_COLUMNS,
+        score_rows(record),
+        title=title(record),
+        right=SCORE_NUMBERS,
+        optional=("protocol",),
+    )
     for name, reason in record.unavailable.items():
         console.print(f"{name}: not measured. {reason}")
     console.print(f"Wrote the record {path}")

@@ -64,7 +64,7 @@ def reconstruct(
     from dar_bench.console import console, print_json, print_table, progress
     from dar_bench.devices import load_options
     from dar_bench.loading import load_tokenizer, tokenizer_card
-    from dar_bench.output_folders import claim_folder
+    from dar_bench.output_folders import check_folder, clear_folder
     from dar_bench.reconstruction import open_inputs
     from dar_bench.recording import command_line, plain_options
 
@@ -73,8 +73,11 @@ def reconstruct(
     source = open_inputs(images)
     if out is None and grid is None and npz is None:
         out = Path("reconstructions") / Path(tokenizer).name
-    if out is not None:
-        claim_folder(out, reconstruction_files.MANIFEST, reconstruction_files.MADE_BY, overwrite=overwrite)
+    earlier = (
+        check_folder(out, reconstruction_files.MANIFEST, reconstruction_files.MADE_BY, overwrite=overwrite)
+        if out
+        else []
+    )
     loaded = load_tokenizer(card, load_options(device, dtype, compiled), weights)
     facts = {
         "tokenizer": card.name,
@@ -87,6 +90,8 @@ def reconstruct(
     }
     outputs = reconstruction_files.Outputs(folder=out, grid=grid, npz=npz)
     total = len(source) if limit is None else min(limit, len(source))
+    if out is not None:
+        clear_folder(out, earlier)
     with progress(f"Reconstructing with {card.name}", total) as bar:
         written = reconstruction_files.write_reconstructions(
             loaded,

@@ -79,7 +79,7 @@ def sample(
     from dar_bench.generation import GenerationRun, prefix_codes
     from dar_bench.labels import parse_labels
     from dar_bench.loading import generator_card, load_generator
-    from dar_bench.output_folders import claim_folder
+    from dar_bench.output_folders import check_folder, clear_folder
     from dar_bench.reconstruction import open_inputs
     from dar_bench.recording import command_line, plain_options
 
@@ -91,8 +91,9 @@ def sample(
     image = open_inputs([str(prefix_image)])[0].image if prefix_image is not None else None
     if out is None and (previews or (grid is None and npz is None)):
         out = Path("samples") / Path(model).name
-    if out is not None:
-        claim_folder(out, sample_files.MANIFEST, sample_files.MADE_BY, overwrite=overwrite)
+    earlier = (
+        check_folder(out, sample_files.MANIFEST, sample_files.MADE_BY, overwrite=overwrite) if out else []
+    )
     generator = load_generator(card, load_options(device, dtype, compiled), weights)
     prefix = None
     if image is not None:
@@ -121,6 +122,8 @@ def sample(
         "command": command_line(),
     }
     outputs = sample_files.Outputs(folder=out, previews=previews, grid=grid, npz=npz)
+    if out is not None:
+        clear_folder(out, earlier)
     with progress(f"Sampling {card.name}", len(run.labels)) as bar:
         written = sample_files.write_samples(generator, run, outputs, facts, on_images=bar.advance)
     paths = {what: str(path) for what, path in written.files.items()}

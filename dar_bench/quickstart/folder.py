@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from dar_bench.files import write_json
-from dar_bench.output_folders import claim_folder
+from dar_bench.output_folders import check_folder, clear_folder
 
 LISTING = "quickstart.json"
 MADE_BY = "dar-bench quickstart"
@@ -22,7 +22,7 @@ class QuickstartFolder:
     """
 
     def __init__(self, path: Path):
-        claim_folder(path, LISTING, MADE_BY, overwrite=True)
+        clear_folder(path, check_folder(path, LISTING, MADE_BY, overwrite=True))
         self.path = path
         self.files: list[tuple[Path, str]] = []
         self._list(complete=False)

@@ -22,7 +22,7 @@ from dar_bench.options import parse_options
 from dar_bench.quickstart.folder import QuickstartFolder
 from dar_bench.quickstart.narration import Narration
 from dar_bench.quickstart.plan import SAMPLES_PER_CLASS, SHEET_CLASSES, SHEET_IMAGES, SHOWN_SCHEDULE, Plan
-from dar_bench.reconstruction import SpreadSource, reconstruct, to_pixels
+from dar_bench.reconstruction import reconstruct, spread, to_pixels
 from dar_bench.reconstruction_files import write_side_by_side
 from dar_bench.recording import generation_record, reconstruction_record
 from dar_bench.results.record import Record
@@ -62,8 +62,7 @@ def show_reconstructions(
     plan: Plan, tokenizer: LoadedTokenizer, folder: QuickstartFolder, narration: Narration
 ) -> None:
     """Put some held-out images beside what the tokenizer makes of them."""
-    source = open_source(plan.held_out)
-    some = SpreadSource(source, min(SHEET_IMAGES, len(source)))
+    some = spread(open_source(plan.held_out), SHEET_IMAGES)
     pairs: list[tuple[Pixels, Pixels]] = []
     options = parse_options(plan.tokenizer, {})
     with progress("Reconstructing", len(some)) as bar:
@@ -122,11 +121,9 @@ def score_reconstructions(
     narration: Narration,
 ) -> Record:
     """Measure the tokenizer on the held-out images and write the record."""
-    source = open_source(plan.held_out)
+    chosen = spread(open_source(plan.held_out), plan.images)
     options = parse_options(plan.tokenizer, {})
-    total = len(source) if plan.images is None else min(plan.images, len(source))
-    chosen = source if total == len(source) else SpreadSource(source, total)
-    with progress("Reconstructing and comparing", total) as bar:
+    with progress("Reconstructing and comparing", len(chosen)) as bar:
         measurement = measure_reconstruction(
             tokenizer,
             chosen,

@@ -9,8 +9,9 @@ from dar_bench.devices import load_options
 from dar_bench.evaluation import open_extractor
 from dar_bench.evaluators import embedded
 from dar_bench.loading import LoadedGenerator, load_generator
+from dar_bench.output_folders import check_folder
 from dar_bench.quickstart import steps
-from dar_bench.quickstart.folder import LISTING, QuickstartFolder
+from dar_bench.quickstart.folder import LISTING, MADE_BY, QuickstartFolder
 from dar_bench.quickstart.narration import Narration
 from dar_bench.quickstart.plan import Plan
 from dar_bench.results.record import Record
@@ -26,6 +27,7 @@ def walk(plan: Plan, narration: Narration) -> dict[str, Any]:
         UserError: the folder holds other files, the disk is full, or weights or data are missing.
     """
     started = time.perf_counter()
+    check_folder(plan.out, LISTING, MADE_BY, overwrite=True)
     generator = load_generator(plan.generator, load_options(plan.device))
     folder = QuickstartFolder(plan.out)
     try:

@@ -35,7 +35,14 @@ def start(config: TrainConfig) -> Accelerator:
     if config.threads:
         torch.set_num_threads(config.threads)
     # The recipe's precision counts (see the loop), not what a launcher was configured with.
-    accelerator = Accelerator(cpu=config.device == "cpu", mixed_precision="no")
+    # Several processes on a machine without a GPU join each other only when accelerate is told to use the CPU.
+    cpu = config.device == "cpu" or not torch.accelerator.is_available()
+    accelerator = Accelerator(cpu=cpu, mixed_precision="no")
+    if accelerator.num_processes != world_size():
+        raise UserError(
+            f"The launcher started {world_size()} processes, of which {accelerator.num_processes} joined.",
+            hint="Start them with torchrun, one for each GPU.",
+        )
     if accelerator.distributed_type.name not in ("NO", "MULTI_CPU", "MULTI_GPU", "MULTI_XPU", "MULTI_NPU"):
         raise UserError(
             f"Training runs data-parallel only; the launcher asked for {accelerator.distributed_type.name}.",

@@ -284,7 +284,7 @@ EMOJI_CLASSES = (
 TINY_SIZES = {
     "image_size": 32,
     "tokens": 64,
-    "groups": 8,
+    "groups": 4,
     "codebook_size": 1024,
     "width": 128,
     "encoder_depth": 3,
@@ -304,7 +304,7 @@ DAR_TINY_TOKENIZER = TokenizerCard(
     image_size=32,
     tokens=64,
     codebook_size=1024,
-    groups=8,
+    groups=4,
     load=LOAD_TOKENIZER,
     count_parameters=COUNT,
     layout=LAYOUT,
@@ -313,7 +313,7 @@ DAR_TINY_TOKENIZER = TokenizerCard(
         bundled="dar_bench_dar:weights/dar-tiny-tokenizer.safetensors",
         license="Apache-2.0",
     ),
-    options=decode_options(64, 8),
+    options=decode_options(64, 4),
     config=TINY_SIZES,
 )
 

@@ -167,7 +167,9 @@ class Registry:
             if status.plugin is not None and status.plugin.open_folder
         }
         if owner not in targets:
-            raise unknown_name("plugin", str(owner), targets, hint=f"{description} names it; install it first.")
+            raise unknown_name(
+                "plugin", str(owner), targets, hint=f"{description} names it; install it first."
+            )
         card: Card = load_object(targets[owner])(folder)
         return card
 

@@ -198,10 +198,8 @@ def _convert(card: Card, loaded: Any) -> dict[str, Tensor]:
     """Bring a loaded checkpoint into the plugin's layout and check it; our own layout is taken as it is."""
     layout: Mapping[str, tuple[int, ...]] = load_object(card.layout)(card) if card.layout else {}
     own = isinstance(loaded, Mapping) and bool(layout) and set(loaded) == set(layout)
-    if own or not card.weights.convert:
-        state = _tensors(card, loaded)
-    else:
-        state = load_object(card.weights.convert)(loaded)
+    as_it_is = own or not card.weights.convert
+    state = _tensors(card, loaded) if as_it_is else load_object(card.weights.convert)(loaded)
     if layout:
         check_layout(card.name, state, layout)
     return state

@@ -37,7 +37,7 @@ class QKNormAttention(nn.Module):
         self.k_norm = nn.LayerNorm(head_dim, eps=NORM_EPS)
 
     def _heads(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (-1, self.head_dim)).transpose(1, 2)  # (B, H, L, D)
+        return x.view(*x.shape[:-1], -1, self.head_dim).transpose(1, 2)  # (B, H, L, D)
 
     def keys_values(self, context: Tensor, table: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return keys and values, (B, H, M, D) each, of a context (B, M, C)."""
@@ -67,7 +67,8 @@ class QKNormAttention(nn.Module):
         if table is not None:
             query = rotate(query, table)
         out = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=causal)
-        return self.proj(out.transpose(1, 2).flatten(-2))
+        projected: Tensor = self.proj(out.transpose(1, 2).flatten(-2))
+        return projected
 
     def forward(
         self,
@@ -91,7 +92,9 @@ class MLP(nn.Module):
         self.fc2 = nn.Linear(ratio * dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.fc2(F.silu(self.fc1(x)))
+        """Return (..., C) of (..., C)."""
+        out: Tensor = self.fc2(F.silu(self.fc1(x)))
+        return out
 
 
 def plain_norm(x: Tensor) -> Tensor:

@@ -38,5 +38,5 @@ def rotation_table(angles: Tensor, identity_rows: int = 0) -> Tensor:
 def rotate(x: Tensor, table: Tensor) -> Tensor:
     """Turn the adjacent pairs of ``x`` (B, heads, L, D) by ``table`` (2, L, D); computed in float32."""
     wide = x.float()
-    swapped = wide.unflatten(-1, (-1, 2)).flip(-1).flatten(-2)
+    swapped = wide.reshape(*wide.shape[:-1], -1, 2).flip(-1).flatten(-2)
     return torch.addcmul(wide * table[0], swapped, table[1]).to(x.dtype)

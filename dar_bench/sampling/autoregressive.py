@@ -30,7 +30,9 @@ class AutoregressiveGenerator:
         device: where labels and codes live.
     """
 
-    def __init__(self, card: GeneratorCard, network: TokenNetwork, tokenizer: Tokenizer, device: torch.device):
+    def __init__(
+        self, card: GeneratorCard, network: TokenNetwork, tokenizer: Tokenizer, device: torch.device
+    ):
         self.card = card
         self.network = network
         self.tokenizer = tokenizer

@@ -50,21 +50,25 @@ class _SlopeSolver:
         self._t = 0.0
 
     def advance(self, velocity: Velocity, x: Tensor, t: float, next_t: float) -> Tensor:
+        """See ``OdeSolver.advance``."""
         v = velocity(x, t)
         self._slope = self.slope(velocity, x, v, t, next_t - t)
         self._x, self._v, self._t = x, v, t
         return x + (next_t - t) * self._slope
 
     def jump(self, *, plain: bool) -> Tensor:
+        """See ``OdeSolver.jump``."""
         direction = self._v if plain else self.jump_slope()
         if self._x is None or direction is None:
             raise RuntimeError("jump() needs a step first")
         return self._x + (1.0 - self._t) * direction
 
     def slope(self, velocity: Velocity, x: Tensor, v: Tensor, t: float, h: float) -> Tensor:
+        """Return the slope of a step of length ``h`` from (x, t), whose velocity is ``v``."""
         raise NotImplementedError
 
     def jump_slope(self) -> Tensor | None:
+        """Return the slope that leads from the start of the last step to t = 1."""
         return self._slope
 
 
@@ -72,6 +76,7 @@ class Euler(_SlopeSolver):
     """First order, one evaluation per step."""
 
     def slope(self, velocity: Velocity, x: Tensor, v: Tensor, t: float, h: float) -> Tensor:
+        """Return the slope of a step of length ``h`` from (x, t), whose velocity is ``v``."""
         return v
 
 
@@ -84,6 +89,7 @@ class Adams2(_SlopeSolver):
     """
 
     def slope(self, velocity: Velocity, x: Tensor, v: Tensor, t: float, h: float) -> Tensor:
+        """Return the slope of a step of length ``h`` from (x, t), whose velocity is ``v``."""
         return v if self._v is None else 1.5 * v - 0.5 * self._v
 
 
@@ -97,10 +103,12 @@ class VariableAdams2(_SlopeSolver):
         self._h = 0.0
 
     def slope(self, velocity: Velocity, x: Tensor, v: Tensor, t: float, h: float) -> Tensor:
+        """Return the slope of a step of length ``h`` from (x, t), whose velocity is ``v``."""
         self._previous, self._previous_h, self._h = self._v, self._h, h
         return self._extrapolate(v, h)
 
     def jump_slope(self) -> Tensor | None:
+        """Return the slope that leads from the start of the last step to t = 1."""
         return None if self._v is None else self._extrapolate(self._v, 1.0 - self._t)
 
     def _extrapolate(self, v: Tensor, h: float) -> Tensor:
@@ -116,6 +124,7 @@ class Heun(_SlopeSolver):
     evaluations = 2
 
     def slope(self, velocity: Velocity, x: Tensor, v: Tensor, t: float, h: float) -> Tensor:
+        """Return the slope of a step of length ``h`` from (x, t), whose velocity is ``v``."""
         return 0.5 * (v + velocity(x + h * v, t + h))
 
 
@@ -125,6 +134,7 @@ class Midpoint(_SlopeSolver):
     evaluations = 2
 
     def slope(self, velocity: Velocity, x: Tensor, v: Tensor, t: float, h: float) -> Tensor:
+        """Return the slope of a step of length ``h`` from (x, t), whose velocity is ``v``."""
         return velocity(x + 0.5 * h * v, t + 0.5 * h)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
@@ -19,7 +20,7 @@ def exponential(x: torch.Tensor, t: float) -> torch.Tensor:
 def integrate(name: str, times: list[float]) -> float:
     solver = make_solver(name)
     x = torch.ones(1, dtype=torch.float64)
-    for t, following in zip(times, times[1:], strict=False):
+    for t, following in itertools.pairwise(times):
         x = solver.advance(exponential, x, t, following)
     return float(x)
 

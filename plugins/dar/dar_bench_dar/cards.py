@@ -23,9 +23,15 @@ AR_OPTIONS = (
         default="none",
         help="guidance: none, 1.5, linear:1.1-8.0, cosine:.., power:.., interval:..",
     ),
-    Option(name="temperature", type="float", default=1.0, minimum=0.0, help="0 takes the most probable token"),
-    Option(name="top-k", type="int", default=0, minimum=0, help="keep the k most probable codes; 0 keeps all"),
-    Option(name="top-p", type="float", default=1.0, minimum=0.0, maximum=1.0, help="keep codes up to this mass"),
+    Option(
+        name="temperature", type="float", default=1.0, minimum=0.0, help="0 takes the most probable token"
+    ),
+    Option(
+        name="top-k", type="int", default=0, minimum=0, help="keep the k most probable codes; 0 keeps all"
+    ),
+    Option(
+        name="top-p", type="float", default=1.0, minimum=0.0, maximum=1.0, help="keep codes up to this mass"
+    ),
 )
 
 
@@ -34,7 +40,12 @@ def decode_options(tokens: int, groups: int) -> tuple[Option, ...]:
     return (
         Option(name="solver", type="str", default="adams2", help=SOLVERS),
         Option(
-            name="steps", type="int", default=groups, minimum=1, maximum=1000, help="diffusion steps of a full decoding"
+            name="steps",
+            type="int",
+            default=groups,
+            minimum=1,
+            maximum=1000,
+            help="diffusion steps of a full decoding",
         ),
         Option(
             name="tokens",
@@ -170,7 +181,9 @@ DAR_ABLATION_TOKENIZER = TokenizerCard(
 )
 
 
-def _table_4(schedule: str, fid: float, inception: float, precision: float, recall: float, note: str) -> ReportedScore:
+def _table_4(
+    schedule: str, fid: float, inception: float, precision: float, recall: float, note: str
+) -> ReportedScore:
     return ReportedScore(
         source="D-AR Table 4",
         row=schedule,
@@ -220,9 +233,7 @@ def _imagenet_generator(
     )
 
 
-DAR_B = _imagenet_generator(
-    "dar-b", "D-AR-B: the appendix's Llama of 12 layers", 110_888_448, "b", "", ()
-)
+DAR_B = _imagenet_generator("dar-b", "D-AR-B: the appendix's Llama of 12 layers", 110_888_448, "b", "", ())
 
 DAR_L = _imagenet_generator(
     "dar-l",
@@ -265,7 +276,9 @@ DAR_XL = _imagenet_generator(
         ),
         _table_4("none", 5.11, 145.78, 0.73, 0.64, ""),
         _table_4("1.5", 3.39, 276.37, 0.84, 0.55, ""),
-        _table_4("linear:1.1-10.0", 2.09, 298.42, 0.78, 0.62, "Table 3 prints precision 0.79 for the same run."),
+        _table_4(
+            "linear:1.1-10.0", 2.09, 298.42, 0.78, 0.62, "Table 3 prints precision 0.79 for the same run."
+        ),
     ),
 )
 

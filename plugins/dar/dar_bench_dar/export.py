@@ -12,8 +12,8 @@ from torch import nn
 from dar_bench.api import Card, GeneratorCard, TokenizerCard, WeightsFile
 from dar_bench.errors import UserError
 from dar_bench.files import atomic_path, write_json
-from dar_bench_dar.cards import AR_OPTIONS, LAYOUT, decode_options
 from dar_bench.nn.llama import LlamaConfig
+from dar_bench_dar.cards import AR_OPTIONS, LAYOUT, decode_options
 from dar_bench_dar.model.ar import count_ar_parameters
 from dar_bench_dar.model.config import TokenizerConfig
 from dar_bench_dar.model.tokenizer import SequentialDiffusionTokenizer, count_parameters
@@ -29,7 +29,9 @@ def export_tokenizer(model: SequentialDiffusionTokenizer, folder: Path) -> None:
     _write(model, folder, {"plugin": "dar", "kind": "tokenizer", "config": config}, leave_out=TRAINING_HEAD)
 
 
-def export_ar(model: nn.Module, config: LlamaConfig, tokenizer: str, class_names: tuple[str, ...], folder: Path) -> None:
+def export_ar(
+    model: nn.Module, config: LlamaConfig, tokenizer: str, class_names: tuple[str, ...], folder: Path
+) -> None:
     """Write an autoregressive model with the name of the tokenizer that decodes its codes."""
     description = {
         "plugin": "dar",
@@ -44,7 +46,9 @@ def export_ar(model: nn.Module, config: LlamaConfig, tokenizer: str, class_names
 def _write(model: nn.Module, folder: Path, description: dict[str, Any], leave_out: str = "\0") -> None:
     from safetensors.torch import save_file
 
-    tensors = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items() if not k.startswith(leave_out)}
+    tensors = {
+        k: v.detach().cpu().contiguous() for k, v in model.state_dict().items() if not k.startswith(leave_out)
+    }
     folder.mkdir(parents=True, exist_ok=True)
     with atomic_path(folder / WEIGHTS_NAME) as path:
         save_file(tensors, path)
@@ -71,7 +75,9 @@ def open_export(folder: Path) -> Card:
             why=f"{type(error).__name__}: {error}",
             hint="Give the export folder of a training run.",
         ) from error
-    raise UserError(f"{folder} holds a D-AR model of unknown kind '{kind}'.", hint="It may be from a newer version.")
+    raise UserError(
+        f"{folder} holds a D-AR model of unknown kind '{kind}'.", hint="It may be from a newer version."
+    )
 
 
 def _tokenizer_card(folder: Path, config: TokenizerConfig) -> TokenizerCard:
@@ -92,7 +98,9 @@ def _tokenizer_card(folder: Path, config: TokenizerConfig) -> TokenizerCard:
     )
 
 
-def ar_card(folder: str, config: LlamaConfig, tokenizer_name: str, class_names: tuple[str, ...]) -> GeneratorCard:
+def ar_card(
+    folder: str, config: LlamaConfig, tokenizer_name: str, class_names: tuple[str, ...]
+) -> GeneratorCard:
     """Return the card of a trained autoregressive model; ``folder`` is where it was exported to, or empty."""
     from dar_bench.plugins import registry
 

@@ -66,6 +66,8 @@ class DarTokenizer:
         Group by group, as a streamed decoding would, so that both give the same images to the bit.
         """
         stream = self.start(keys, options)
-        for group in codes[:, : options.get("tokens", self.card.tokens)].split(self.model.config.group_size, dim=1):
+        for group in codes[:, : options.get("tokens", self.card.tokens)].split(
+            self.model.config.group_size, dim=1
+        ):
             stream.push(group.to(self.device))
         return stream.images()

@@ -71,8 +71,12 @@ def test_streamed_and_whole_decoding_are_equal_to_the_bit(tokenizer: DarTokenize
 
 def test_token_by_token_pushes_change_only_rounding(small_tokenizer: SequentialDiffusionTokenizer) -> None:
     config = small_tokenizer.config
-    codes = torch.randint(config.codebook_size, (2, config.tokens), generator=torch.Generator().manual_seed(0))
-    noise = torch.randn(2, 3, config.image_size, config.image_size, generator=torch.Generator().manual_seed(0))
+    codes = torch.randint(
+        config.codebook_size, (2, config.tokens), generator=torch.Generator().manual_seed(0)
+    )
+    noise = torch.randn(
+        2, 3, config.image_size, config.image_size, generator=torch.Generator().manual_seed(0)
+    )
     whole, single = PixelStream(small_tokenizer, noise), PixelStream(small_tokenizer, noise)
     whole.push(codes)
     for i in range(config.tokens):
@@ -99,7 +103,9 @@ def test_partial_tokens_equal_the_preview_at_that_point(tokenizer: DarTokenizer)
 
 def test_jump_by_velocity_is_the_papers_formula(small_tokenizer: SequentialDiffusionTokenizer) -> None:
     config = small_tokenizer.config
-    noise = torch.randn(1, 3, config.image_size, config.image_size, generator=torch.Generator().manual_seed(0))
+    noise = torch.randn(
+        1, 3, config.image_size, config.image_size, generator=torch.Generator().manual_seed(0)
+    )
     codes = torch.arange(8)[None]
     plain, slope = PixelStream(small_tokenizer, noise, plain_jump=True), PixelStream(small_tokenizer, noise)
     for stream in (plain, slope):
@@ -119,7 +125,9 @@ def test_solvers_agree_in_the_limit_of_many_steps(
     small_tokenizer: SequentialDiffusionTokenizer, solver: str
 ) -> None:
     config = small_tokenizer.config
-    noise = torch.randn(1, 3, config.image_size, config.image_size, generator=torch.Generator().manual_seed(0))
+    noise = torch.randn(
+        1, 3, config.image_size, config.image_size, generator=torch.Generator().manual_seed(0)
+    )
     codes = torch.zeros(1, config.tokens, dtype=torch.long)  # one code: conditions vary smoothly
     reference = PixelStream(small_tokenizer, noise, solver="heun", steps=400)
     reference.push(codes)
@@ -179,7 +187,11 @@ def test_unknown_solver(tokenizer: DarTokenizer) -> None:
 
 @pytest.mark.parametrize(
     "images",
-    [torch.zeros(1, 3, 16, 16), torch.zeros(1, 1, 16, 16, dtype=torch.uint8), torch.zeros(1, 3, 8, 8, dtype=torch.uint8)],
+    [
+        torch.zeros(1, 3, 16, 16),
+        torch.zeros(1, 1, 16, 16, dtype=torch.uint8),
+        torch.zeros(1, 3, 8, 8, dtype=torch.uint8),
+    ],
 )
 def test_wrong_images_to_encode(tokenizer: DarTokenizer, images: torch.Tensor) -> None:
     with pytest.raises(UserError, match="encodes uint8 images of 3 x 16 x 16"):

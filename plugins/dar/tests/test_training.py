@@ -141,7 +141,9 @@ def test_tokenizer_folder_is_a_model(trained: Path, images: Path) -> None:
 def test_alignment_head_is_trained_but_not_exported(trained: Path) -> None:
     exported = load_file(trained / "tokenizer" / "export" / "model.safetensors")
     assert not any("repa" in key for key in exported)
-    entries = [json.loads(line) for line in (trained / "tokenizer" / "metrics.jsonl").read_text().splitlines()]
+    entries = [
+        json.loads(line) for line in (trained / "tokenizer" / "metrics.jsonl").read_text().splitlines()
+    ]
     logged = next(entry for entry in entries if entry["kind"] == "train")
     assert {"flow", "codebook", "commitment", "perceptual", "alignment", "codes_used"} <= logged.keys()
     evaluated = [entry for entry in entries if entry["kind"] == "eval"]
@@ -190,7 +192,11 @@ def test_two_processes_give_the_curve_of_one(trained: Path, tmp_path: Path) -> N
     command += ["-m", "dar_bench", "train", "tokenizer", "--recipe", str(trained / "small.toml")]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     subprocess.run(
-        [*command, "--out", str(tmp_path / "run")], check=True, env=environment, capture_output=True, timeout=240
+        [*command, "--out", str(tmp_path / "run")],
+        check=True,
+        env=environment,
+        capture_output=True,
+        timeout=240,
     )
     assert losses(tmp_path / "run") == pytest.approx(losses(trained / "tokenizer"), rel=1e-5)
 
@@ -214,7 +220,13 @@ def test_unknown_recipe_suggests() -> None:
 def test_impossible_sizes(trained: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="16 tokens do not form 3 equal groups"):
         run(
-            tokenizer, "--recipe", str(trained / "small.toml"), "--out", str(tmp_path / "x"), "--set", "model.groups=3"
+            tokenizer,
+            "--recipe",
+            str(trained / "small.toml"),
+            "--out",
+            str(tmp_path / "x"),
+            "--set",
+            "model.groups=3",
         )
 
 

@@ -37,7 +37,9 @@ from dar_bench_dar.train.recipes import ARRecipe, CodeData
 class CodeExamples:
     """Map-style data set of (index, draw): one crop's codes and the label, dropped at random."""
 
-    def __init__(self, cache: CodeCache, indices: NDArray[np.int64], data: CodeData, null_label: int, seed: int):
+    def __init__(
+        self, cache: CodeCache, indices: NDArray[np.int64], data: CodeData, null_label: int, seed: int
+    ):
         self.cache = cache
         self.indices = indices
         self.label_dropout = data.label_dropout
@@ -173,7 +175,9 @@ class ARTask(TrainingTask):
         for start in range(0, len(self.held_out), 64):
             chosen = [int(i) for i in self.held_out[start : start + 64]]
             batch: dict[str, Any] = {
-                "codes": torch.from_numpy(np.stack([self.cache.codes(i, 0) for i in chosen])).to(self._device),
+                "codes": torch.from_numpy(np.stack([self.cache.codes(i, 0) for i in chosen])).to(
+                    self._device
+                ),
                 "label": torch.tensor([self.cache.label(i) for i in chosen], device=self._device),
             }
             total += float(ema_module(batch)[0]) * len(chosen)

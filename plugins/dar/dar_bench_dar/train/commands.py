@@ -11,8 +11,12 @@ import click
 @click.option("--recipe", default="dar-tokenizer", show_default=True, help="Shipped recipe, or a .toml file.")
 @click.option("--data", default=None, help="Training images; replaces the recipe's data.train.")
 @click.option("--val", default=None, help="Held-out images; replaces the recipe's data.val.")
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder of the run.")
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a recipe value; repeatable.")
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder of the run."
+)
+@click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a recipe value; repeatable."
+)
 @click.option("--resume", is_flag=True, help="Go on from the newest checkpoint in --out.")
 def tokenizer(
     recipe: str, data: str | None, val: str | None, out: Path, overrides: tuple[str, ...], resume: bool
@@ -38,11 +42,21 @@ def tokenizer(
 
 @click.command()
 @click.option("--recipe", default="dar-l", show_default=True, help="Shipped recipe, or a .toml file.")
-@click.option("--data", default=None, help="Training images, tokenized once; replaces the recipe's data.train.")
-@click.option("--codes", default=None, help="Codes cached by 'dar-bench tokenize'; replaces the recipe's data.codes.")
-@click.option("--tokenizer", "tokenizer_name", default=None, help="A tokenizer's name, or its training's export folder.")
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder of the run.")
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a recipe value; repeatable.")
+@click.option(
+    "--data", default=None, help="Training images, tokenized once; replaces the recipe's data.train."
+)
+@click.option(
+    "--codes", default=None, help="Codes cached by 'dar-bench tokenize'; replaces the recipe's data.codes."
+)
+@click.option(
+    "--tokenizer", "tokenizer_name", default=None, help="A tokenizer's name, or its training's export folder."
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder of the run."
+)
+@click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a recipe value; repeatable."
+)
 @click.option("--resume", is_flag=True, help="Go on from the newest checkpoint in --out.")
 def ar(
     recipe: str,
@@ -66,7 +80,11 @@ def ar(
     from dar_bench_dar.train.ar import ARTask
     from dar_bench_dar.train.recipes import ARRecipe, recipe_path
 
-    changes = [*_data("data.train", data), *_data("data.codes", codes), *_data("data.tokenizer", tokenizer_name)]
+    changes = [
+        *_data("data.train", data),
+        *_data("data.codes", codes),
+        *_data("data.tokenizer", tokenizer_name),
+    ]
     loaded = load_recipe(ARRecipe, recipe_path(recipe), [*changes, *overrides])
     train(ARTask(loaded, out), loaded, out, resume=resume)
 

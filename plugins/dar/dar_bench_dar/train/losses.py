@@ -21,7 +21,9 @@ WITHOUT = "Or train without the term: --set loss.{term}_weight=0 (the run's reco
 class PerceptualDistance(Protocol):
     """Distance between a predicted and a real image, 0-d, differentiable in the prediction."""
 
-    def __call__(self, predicted: Tensor, image: Tensor) -> Tensor: ...
+    def __call__(self, predicted: Tensor, image: Tensor) -> Tensor:
+        """Return the mean distance."""
+        ...
 
 
 class AlignmentTarget(Protocol):
@@ -30,7 +32,9 @@ class AlignmentTarget(Protocol):
     grid: int
     dim: int
 
-    def __call__(self, image: Tensor) -> Tensor: ...
+    def __call__(self, image: Tensor) -> Tensor:
+        """Return the features, without gradient."""
+        ...
 
 
 class LpipsVgg:
@@ -55,6 +59,7 @@ class LpipsVgg:
             ) from error
 
     def __call__(self, predicted: Tensor, image: Tensor) -> Tensor:
+        """Return the mean distance."""
         return self.network(predicted.float(), image).mean()
 
 
@@ -73,8 +78,11 @@ class EfficientNetDistance:
         self.size = size
 
     def __call__(self, predicted: Tensor, image: Tensor) -> Tensor:
+        """Return the mean distance."""
         real = [F.normalize(m, dim=1) for m in features(self.extractor, image, self.size, self.stages)]
-        guess = [F.normalize(m, dim=1) for m in features(self.extractor, predicted.float(), self.size, self.stages)]
+        guess = [
+            F.normalize(m, dim=1) for m in features(self.extractor, predicted.float(), self.size, self.stages)
+        ]
         distances = [(a - b).square().sum(1).mean() for a, b in zip(guess, real, strict=True)]
         return torch.stack(distances).mean()
 
@@ -92,6 +100,7 @@ class EfficientNetTarget:
         self.grid = size // 16
 
     def __call__(self, image: Tensor) -> Tensor:
+        """Return the features, without gradient."""
         with torch.no_grad():
             return features(self.extractor, image, self.size, (4,))[0].flatten(2).transpose(1, 2)
 
@@ -119,6 +128,7 @@ class DinoTarget:
         self.std = torch.tensor([0.229, 0.224, 0.225], device=device)[:, None, None]
 
     def __call__(self, image: Tensor) -> Tensor:
+        """Return the features, without gradient."""
         with torch.no_grad():
             pixels = F.interpolate((image + 1) / 2, size=(224, 224), mode="bicubic", align_corners=False)
             tokens = self.network.forward_features((pixels - self.mean) / self.std)
@@ -152,4 +162,8 @@ def alignment_target(losses: TokenizerLosses, device: torch.device) -> Alignment
     """Return the recipe's alignment target, or ``None`` when its weight is 0."""
     if alignment_dim(losses) == 0:
         return None
-    return DinoTarget(device) if losses.alignment == "dinov2-vitb14" else EfficientNetTarget(device, losses.feature_size)
+    return (
+        DinoTarget(device)
+        if losses.alignment == "dinov2-vitb14"
+        else EfficientNetTarget(device, losses.feature_size)
+    )

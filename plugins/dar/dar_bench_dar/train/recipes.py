@@ -40,6 +40,7 @@ class ImageData:
     in_memory: bool = False
 
     def check(self) -> None:
+        """Refuse values out of range."""
         require(0 < self.min_scale <= 1, "min_scale", self.min_scale, "above 0 and at most 1")
         require(self.shift >= 0, "shift", self.shift, "0 or more")
 
@@ -93,6 +94,7 @@ class TokenizerLosses:
     uniformity: float = 0.0
 
     def check(self) -> None:
+        """Refuse values out of range."""
         for key in ("codebook", "commitment", "perceptual_weight", "alignment_weight", "uniformity"):
             require(getattr(self, key) >= 0, key, getattr(self, key), "0 or more")
         require(self.feature_size >= 32, "feature_size", self.feature_size, "32 or more")
@@ -111,6 +113,7 @@ class TokenizerEvaluation:
     batch_size: int = 64
 
     def check(self) -> None:
+        """Refuse values out of range."""
         require(self.images >= 0, "images", self.images, "0 (all) or more")
         require(self.batch_size >= 1, "batch_size", self.batch_size, "1 or more")
 
@@ -146,6 +149,7 @@ class CodeData:
     batch_size: int = 64
 
     def check(self) -> None:
+        """Refuse values out of range."""
         require(0 <= self.label_dropout <= 1, "label_dropout", self.label_dropout, "from 0 to 1")
         require(bool(self.train or self.codes), "train", self.train, "given unless codes is")
         require(self.batch_size >= 1, "batch_size", self.batch_size, "1 or more")
@@ -162,6 +166,7 @@ class ARModel:
     dropout: float = 0.1
 
     def check(self) -> None:
+        """Refuse values out of range."""
         require(self.width % self.heads == 0, "width", self.width, f"a multiple of heads ({self.heads})")
         require(0 <= self.dropout < 1, "dropout", self.dropout, "from 0 to below 1")
         require(self.num_classes >= 1, "num_classes", self.num_classes, "1 or more")
@@ -182,6 +187,7 @@ class AREvaluation:
     cfg: str = "2.0"
 
     def check(self) -> None:
+        """Refuse values out of range."""
         require(0 <= self.held_out < 1, "held_out", self.held_out, "from 0 to below 1")
         require(self.samples >= 0, "samples", self.samples, "0 or more")
 
@@ -204,7 +210,9 @@ def recipe_path(name: str) -> Path:
     path = Path(name)
     if path.suffix == ".toml":
         if not path.is_file():
-            raise UserError(f"There is no recipe file '{name}'.", hint="Give a .toml file or a shipped recipe's name.")
+            raise UserError(
+                f"There is no recipe file '{name}'.", hint="Give a .toml file or a shipped recipe's name."
+            )
         return path
     shipped = {file.stem: file for file in sorted(RECIPES.glob("*.toml"))}
     if name not in shipped:

@@ -76,10 +76,30 @@ class _Shard:
     files: tuple[tuple[str, int, str], ...]
 
 
-class CodeCache:
-    """Codes and labels of a data set, memory-mapped for random access.
+class _CodeFile:
+    """The codes of one shard, (rows, crops, N), read from the disk row by row.
 
-    Can be pickled and read from DataLoader workers; every process maps the shards for itself, on first use.
+    Not memory-mapped: every map holds a file open, and ImageNet has more shards than a process may have files.
+    """
+
+    def __init__(self, path: Path):
+        self._path = path
+        with path.open("rb") as stream:
+            np.lib.format.read_magic(stream)
+            (_, self._crops, self._tokens), _, self._dtype = np.lib.format.read_array_header_1_0(stream)
+            self._start = stream.tell()
+
+    def read(self, row: int, crop: int) -> Codes:
+        first = (row * self._crops + crop) * self._tokens
+        offset = self._start + first * self._dtype.itemsize
+        found: Codes = np.fromfile(self._path, self._dtype, self._tokens, offset=offset).astype(np.int64)
+        return found
+
+
+class CodeCache:
+    """Codes and labels of a data set, with random access; codes stay on the disk, labels are kept in memory.
+
+    Can be pickled and read from DataLoader workers; every process opens the shards for itself, on first use.
 
     Attributes:
         folder: where the cache lies.
@@ -105,7 +125,7 @@ class CodeCache:
                 f"{folder / INDEX} is damaged.", why=f"It lacks {error}.", hint=_MAKE_AGAIN
             ) from error
         self._starts = [shard.start for shard in self._shards]
-        self._mapped: dict[int, tuple[NDArray[Any], NDArray[np.int64]]] = {}
+        self._opened: dict[int, tuple[_CodeFile, NDArray[np.int64]]] = {}
 
     @classmethod
     def open(cls, folder: str | Path, key: CacheKey | None = None, *, verify: bool = True) -> Self:
@@ -166,8 +186,7 @@ class CodeCache:
         if not 0 <= crop < self.crops:
             raise IndexError(f"crop {crop} of {self.crops}")
         codes, _, row = self._locate(index)
-        found: Codes = codes[row, crop].astype(np.int64)
-        return found
+        return codes.read(row, crop)
 
     def label(self, index: int) -> int:
         """Return the label of one image."""
@@ -176,32 +195,32 @@ class CodeCache:
 
     def labels(self) -> NDArray[np.int64]:
         """Return all labels, int64 (n,)."""
-        parts = [self._map(shard)[1] for shard in range(len(self._shards))]
+        parts = [self._open_shard(shard)[1] for shard in range(len(self._shards))]
         return np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64)
 
     def usage(self) -> NDArray[np.int64]:
         """Return how often each code occurs in all crops, int64 (codebook_size,)."""
         counts = np.zeros(self.key.codebook_size, dtype=np.int64)
-        for shard in range(len(self._shards)):
-            codes = self._map(shard)[0]
+        for shard in self._shards:
+            codes = np.load(self.folder / shard.files[0][0])
             counts += np.bincount(codes.reshape(-1), minlength=len(counts))
         return counts
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_mapped": {}}
+        return {**self.__dict__, "_opened": {}}
 
-    def _locate(self, index: int) -> tuple[NDArray[Any], NDArray[np.int64], int]:
+    def _locate(self, index: int) -> tuple[_CodeFile, NDArray[np.int64], int]:
         if not 0 <= index < len(self):
             raise IndexError(f"image {index} of {len(self)}")
         shard = bisect.bisect_right(self._starts, index) - 1
-        codes, labels = self._map(shard)
+        codes, labels = self._open_shard(shard)
         return codes, labels, index - self._starts[shard]
 
-    def _map(self, shard: int) -> tuple[NDArray[Any], NDArray[np.int64]]:
-        if shard not in self._mapped:
+    def _open_shard(self, shard: int) -> tuple[_CodeFile, NDArray[np.int64]]:
+        if shard not in self._opened:
             codes, labels = (self.folder / name for name, _, _ in self._shards[shard].files)
-            self._mapped[shard] = (np.load(codes, mmap_mode="r"), np.load(labels))
-        return self._mapped[shard]
+            self._opened[shard] = (_CodeFile(codes), np.load(labels))
+        return self._opened[shard]
 
 
 def utilisation(counts: NDArray[np.int64]) -> tuple[float, float]:

@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import pickle
+import resource
 from collections.abc import Callable
 from pathlib import Path
 
@@ -57,6 +58,21 @@ def test_round_trip(filled):
     for index, crop in ((11, 0), (-1, 0), (0, 2)):
         with pytest.raises(IndexError):
             cache.codes(index, crop)
+
+
+def test_more_shards_than_a_process_may_open_files(tmp_path):
+    with _open(tmp_path / "codes", shard_rows=1) as writer:
+        writer.append(CODES, LABELS)
+    cache = CodeCache.open(tmp_path / "codes", KEY)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.dup(0)
+    os.close(free)
+    # New files get the lowest free number, and four are left: the cache has eleven shards of two.
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free + 4, hard))
+    try:
+        _check(cache)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_large_codebooks_need_more_bits(tmp_path):

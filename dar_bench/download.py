@@ -258,6 +258,15 @@ def _record_hash(url: str, sha256: str, size: int) -> None:
     write_json(known_hashes_path(), _known_hashes() | {url: {"sha256": sha256, "bytes": size, "date": date}})
 
 
+def forget_hash(url: str) -> None:
+    """Drop what was recorded on first use: the file turned out not to be what the address promised."""
+    known = _known_hashes()
+    if url in known:
+        write_json(
+            known_hashes_path(), {address: entry for address, entry in known.items() if address != url}
+        )
+
+
 def _reason(error: Exception) -> str:
     reason = error.reason if isinstance(error, urllib.error.URLError) else error
     if isinstance(reason, OSError) and reason.strerror:

@@ -200,6 +200,7 @@ class SpreadSource(ImageSource):
     def __init__(self, whole: ImageSource, count: int):
         self._whole = whole
         self._rows = [number * len(whole) // count for number in range(count)]
+        self._labels = whole.labels()[self._rows]
         self.name = whole.name
         self.class_names = whole.class_names
 
@@ -212,7 +213,7 @@ class SpreadSource(ImageSource):
 
     def labels(self) -> NDArray[np.int64]:
         """Return the labels of the chosen images."""
-        return self._whole.labels()[self._rows]
+        return self._labels
 
     def _load(self, index: int) -> Image.Image:
         return self._whole[self._rows[index]].image

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from dar_bench import __version__
 from dar_bench.api import Card
 from dar_bench.checkpoints import check_layout, read_checkpoint
-from dar_bench.download import Fetched, fetch_file
+from dar_bench.download import Fetched, fetch_file, forget_hash
 from dar_bench.errors import UserError
 from dar_bench.files import atomic_path, write_json
 from dar_bench.hashing import sha256_file
@@ -128,7 +128,14 @@ def fetch(card: Card, *, url: str = "") -> Path:
     )
     fetched: Fetched = fetch_file(address, target, sha256=card.weights.sha256, remedy=remedy)
     source = {"url": address, "trusted_on_first_use": fetched.trusted_first}
-    path = _install(card, fetched.path, fetched.sha256, source, trust=False)
+    try:
+        state = _convert(card, read_checkpoint(fetched.path))
+    except UserError:
+        if card.weights.sha256 is None:
+            # Only its coming first vouched for this file; remembered, it would be demanded for ever.
+            forget_hash(address)
+        raise
+    path = _install(card, state, fetched.path, fetched.sha256, source)
     fetched.path.unlink()
     return path
 
@@ -151,7 +158,8 @@ def import_file(card: Card, file: str | Path, *, trust: bool = False) -> Path:
     path = Path(file).expanduser().absolute()
     if not path.is_file():
         raise UserError(f"There is no file '{path}'.", hint="Give the path of a .safetensors or .pt file.")
-    return _install(card, path, sha256_file(path), {"file": str(path)}, trust=trust)
+    state = _convert(card, read_checkpoint(path, trust=trust))
+    return _install(card, state, path, sha256_file(path), {"file": str(path)})
 
 
 def verify(card: Card) -> Verified:
@@ -174,8 +182,9 @@ def verify(card: Card) -> Verified:
     )
 
 
-def _install(card: Card, original: Path, sha256: str, source: Mapping[str, Any], *, trust: bool) -> Path:
-    state = _convert(card, read_checkpoint(original, trust=trust))
+def _install(
+    card: Card, state: Mapping[str, Tensor], original: Path, sha256: str, source: Mapping[str, Any]
+) -> Path:
     path = store_path(card)
     with atomic_path(path) as temporary:
         _save(state, temporary)

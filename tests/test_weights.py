@@ -166,6 +166,15 @@ def test_fetch_downloads_converts_and_drops_the_original(served: str) -> None:
     assert again is not None and again["source"]["trusted_on_first_use"] is False
 
 
+def test_a_file_that_is_no_checkpoint_is_not_trusted_from_then_on(served: str, published: Path) -> None:
+    good = published.read_bytes()
+    published.write_text("<html>Please log in</html>")
+    with pytest.raises(UserError, match="It is a web page"):
+        weights.fetch(card(url=served))
+    published.write_bytes(good)
+    assert load_file(weights.fetch(card(url=served)))["table"].tolist() == OURS["table"].tolist()
+
+
 def test_a_mirror_must_serve_the_published_bytes(served: str, published: Path) -> None:
     with pytest.raises(UserError, match="is published"):
         weights.fetch(card(sha256="0" * 64), url=served)
@@ -197,7 +206,7 @@ def test_bundled_weights_are_used_and_never_replaced(tmp_path: Path, published: 
     assert weights.weights_path(bundled) == tmp_path / "toy.safetensors"
     assert weights.verify(bundled).ok
     for change in (partial(weights.fetch, bundled), partial(weights.import_file, bundled, published)):
-        with pytest.raises(UserError, match="ship with its plugin"):
+        with pytest.raises(UserError, match="come with its plugin"):
             change()
     assert not weights.verify(card(bundled="toy_package:toy.safetensors", sha256="0" * 64)).ok
 

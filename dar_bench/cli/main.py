@@ -115,6 +115,15 @@ def _report_unexpected(error: Exception) -> int:
             )
         )
         return EXIT_USAGE
+    if type(error).__name__ in ("MemoryError", "OutOfMemoryError"):  # torch's is not imported for its name
+        report(
+            UserError(
+                "Out of memory.",
+                why=(str(error).strip().splitlines() or ["The machine has no more."])[0],
+                hint="Use a smaller --batch-size; in training, --set train.micro_batch=N.",
+            )
+        )
+        return EXIT_USAGE
     first_line = (str(error).strip().splitlines() or ["no message"])[0]
     report(
         UserError(

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Squares encoded at once.",
 )
-@click.option("--device", default="cpu", show_default=True, help="Torch device, such as cuda or cuda:1.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1.")
 @click.option(
     "--weights",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -77,9 +77,10 @@ def tokenize(
     NAME:SPLIT of a shipped data set. An interrupted run goes on where it stopped when it is started again.
     """
     from dar_bench import plugins
-    from dar_bench.api import LoadOptions, TokenizerCard
+    from dar_bench.api import TokenizerCard
     from dar_bench.console import print_json, print_table, progress
     from dar_bench.data import open_source, tokenization
+    from dar_bench.devices import load_options
     from dar_bench.errors import UserError
     from dar_bench.hashing import sha256_file
     from dar_bench.weights import weights_path
@@ -92,7 +93,7 @@ def tokenize(
             why="It makes images of labels, not codes of images.",
             hint="'dar-bench models' lists the tokenizers.",
         )
-    model = cast("Tokenizer", plugins.load_model(card.name, LoadOptions(device=device), weights))
+    model = cast("Tokenizer", plugins.load_model(card.name, load_options(device), weights))
     images = len(source) if limit is None else min(limit, len(source))
     with progress(f"Encoding {data}", images) as bar:
         cache = tokenization.tokenize(

@@ -103,7 +103,8 @@ def arrange(where: str, names: Iterable[str], folders: Iterable[str]) -> Layout:
         )
     # torchvision walks every class folder, sorts its folders by path and then the files of each by name.
     images.sort(key=lambda path: (path.parts[0], str(path.parent), path.name))
-    labels = np.array([classes.index(path.parts[0]) for path in images], dtype=np.int64)
+    number = {name: label for label, name in enumerate(classes)}
+    labels = np.array([number[path.parts[0]] for path in images], dtype=np.int64)
     return Layout(tuple(map(str, images)), labels, tuple(classes))
 
 

@@ -16,6 +16,7 @@ from dar_bench.data.base import ImageSource
 from dar_bench.data.code_writer import CodeWriter
 from dar_bench.data.codes import CacheKey, CodeCache, utilisation
 from dar_bench.data.transforms import TEN_CROPS, Pixels, center_crop, flip, ten_crop, to_chw
+from dar_bench.data.workers import leave_signals_to_parent
 from dar_bench.errors import UserError, unknown_name
 
 TEN_CROP_RESIZE = 1.1
@@ -193,7 +194,13 @@ class _Squares(torch.utils.data.Dataset["Pixels | UserError"]):
 
 def _batches(squares: _Squares, images: int, workers: int) -> Iterator[Pixels]:
     """Yield uint8 (n, crops, 3, size, size) in order; raise the error of the first unreadable image."""
-    loader = torch.utils.data.DataLoader(squares, batch_size=images, num_workers=workers, collate_fn=list)
+    loader = torch.utils.data.DataLoader(
+        squares,
+        batch_size=images,
+        num_workers=workers,
+        collate_fn=list,
+        worker_init_fn=leave_signals_to_parent if workers else None,
+    )
     for items in loader:
         good: list[Pixels] = []
         for item in items:

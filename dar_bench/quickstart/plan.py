@@ -16,9 +16,6 @@ SCHEDULES = ("none", "2.0", "linear:1.0-4.0")
 SHOWN_SCHEDULE = "2.0"
 """The one that the sheets are made with."""
 
-SAMPLES = 400
-"""Samples of every schedule. With the shipped models and data the whole takes minutes on two cores."""
-
 SHEET_IMAGES = 32
 SHEET_CLASSES = 16
 SAMPLES_PER_CLASS = 8

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
+from dar_bench.data.workers import leave_signals_to_parent
 from dar_bench.errors import UserError
 from dar_bench.training.order import StepSampler
 from dar_bench.training.task import DrawDataset
@@ -30,7 +30,7 @@ def batches(
         num_workers=workers,
         collate_fn=_collate,
         pin_memory=device.type == "cuda",
-        worker_init_fn=_leave_signals_to_parent if workers else None,
+        worker_init_fn=leave_signals_to_parent if workers else None,
         # The loader draws a seed for its workers; from its own generator, so that it moves no other random
         # state.
         generator=torch.Generator(),
@@ -60,9 +60,3 @@ def _collate(items: Sequence[Batch | UserError]) -> Batch | UserError:
             return item
     batch: Batch = default_collate(list(items))
     return batch
-
-
-def _leave_signals_to_parent(_: int) -> None:
-    """Ctrl-C reaches the whole process group; the training process alone decides what it means."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import click
 import pytest
+import torch
 
 from dar_bench.cli import main as cli_main
 from dar_bench.cli.groups import LazyGroup
@@ -61,6 +62,16 @@ def test_a_full_disk_is_clear_wherever_it_strikes(
     assert capsys.readouterr().err.startswith(
         "Error: No space left on the disk of '/data/out.png'.\n  What was"
     )
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory. Tried\nmore"), MemoryError()])
+def test_out_of_memory_says_what_to_do(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_with(failing(error), monkeypatch) == 2
+    text = capsys.readouterr().err
+    assert text.startswith("Error: Out of memory.\n") and "--batch-size" in text
+    assert "defect" not in text
 
 
 def test_our_own_fault_is_said_to_be_ours(

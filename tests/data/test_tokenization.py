@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import functools
 import json
+import signal
 import types
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from dar_bench.cli.main import run
 from dar_bench.cli.tokenize import tokenize as command
 from dar_bench.data import open_source, transforms
 from dar_bench.data.codes import CodeCache
-from dar_bench.data.tokenization import RECIPES, cache_key, describe, tokenize
+from dar_bench.data.tokenization import RECIPES, CropRecipe, cache_key, describe, tokenize
 from dar_bench.errors import UserError
 
 SIZE = 8
@@ -104,6 +105,17 @@ def test_workers_change_nothing(source, tmp_path):
     cache = tokenize(Corners(), source, tmp_path / "codes", weights_sha256=SHA, crops="flip", workers=2)
     got = np.stack([[cache.codes(i, crop) for crop in range(2)] for i in range(5)])
     assert np.array_equal(got, _expected(source, "flip"))
+
+
+def test_workers_leave_ctrl_c_to_the_parent(source, tmp_path, monkeypatch):
+    def cut(image, size):
+        ignored = [signal.getsignal(number) is signal.SIG_IGN for number in (signal.SIGINT, signal.SIGTERM)]
+        return np.full((1, size, size, 3), 100 + all(ignored), dtype=np.uint8)
+
+    monkeypatch.setitem(RECIPES, "center", CropRecipe("center", 1, cut))
+    for workers, code in ((0, 100), (1, 101)):
+        cache = tokenize(Corners(), source, tmp_path / str(workers), weights_sha256=SHA, workers=workers)
+        assert cache.codes(0).tolist() == [code] * 4
 
 
 def test_interrupted_and_resumed(source, tmp_path):
@@ -212,6 +224,13 @@ def test_command_refuses_a_generator(zoo, image_folder, tmp_path, capsys):
     code = run(["tokenize", "painter", str(image_folder), "--out", str(tmp_path / "codes")])
     assert code == 2
     assert "'painter' is no tokenizer" in capsys.readouterr().err
+    assert not (tmp_path / "codes").exists()
+
+
+def test_command_refuses_a_device_that_is_not_there(zoo, image_folder, tmp_path, capsys):
+    arguments = ["tokenize", "corners", str(image_folder), "--out", str(tmp_path / "codes")]
+    assert run([*arguments, "--device", "gpu"]) == 2
+    assert "Unknown device 'gpu'" in capsys.readouterr().err
     assert not (tmp_path / "codes").exists()
 
 

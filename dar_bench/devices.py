@@ -6,6 +6,8 @@ import importlib.util
 import os
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 from dar_bench.api import LoadOptions
@@ -79,21 +81,38 @@ def load_options(device: str = "auto", dtype: str = "float32", compile: bool = F
                 hint="Use --dtype float32.",
             )
     if compile:
-        _check_compiler(on_gpu)
+        check_compiler(on_gpu=on_gpu, hint="leave --compile away")
     return LoadOptions(device=chosen, dtype=dtype, compile=compile)
 
 
-def _check_compiler(on_gpu: bool) -> None:
-    """Tell a missing compiler before the model is loaded, not in the middle of the first step."""
+@contextmanager
+def exact_convolutions() -> Iterator[None]:
+    """Let convolutions on a GPU compute in float32, not in TF32, which rounds to 10 bits and is torch's default."""
+    import torch
+
+    with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
+        yield
+
+
+def check_compiler(*, on_gpu: bool, hint: str) -> None:
+    """Tell a missing compiler before the model is loaded, not in the middle of the first step.
+
+    Args:
+        on_gpu: whether code for a GPU is wanted.
+        hint: what to do instead, as the end of a sentence.
+
+    Raises:
+        UserError: ``torch.compile`` would find no compiler.
+    """
     if on_gpu:
         if importlib.util.find_spec("triton") is None:
             raise UserError(
                 "torch.compile needs Triton on a GPU, and it is not installed.",
-                hint="Install it, or leave --compile away.",
+                hint=f"Install it, or {hint}.",
             )
         return
     if not any(shutil.which(name) for name in (os.environ.get("CXX", ""), "g++", "clang++", "c++") if name):
         raise UserError(
             "torch.compile needs a C++ compiler on the CPU, and none is installed.",
-            hint="Install g++ or clang++, or leave --compile away.",
+            hint=f"Install g++ or clang++, or {hint}.",
         )

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from dar_bench.devices import exact_convolutions
 from dar_bench.errors import UserError
 from dar_bench.features.base import Features, concatenate
 from dar_bench.features.efficientnet_weights import WEIGHTS_SHA256, check_keys, find_weights, read_weights
@@ -81,7 +82,7 @@ class EfficientNetLite0:
 
     @torch.inference_mode()
     def _extract_chunk(self, images: torch.Tensor) -> Features:
-        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
+        with exact_convolutions():
             pixels = preprocess(images.to(self.device))
             pooled = self._head(self.network.blocks(self._stem(pixels))).mean(dim=(2, 3))
             logits = F.linear(pooled, self.network.classifier.weight, self.network.classifier.bias)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from dar_bench.devices import exact_convolutions
 from dar_bench.errors import UserError
 from dar_bench.hashing import sha256_file
 from dar_bench.metrics.estimate import Float64Array
@@ -64,7 +65,7 @@ class Lpips:
 
         check_pairs(originals, reconstructions)
         found = []
-        with torch.inference_mode():
+        with torch.inference_mode(), exact_convolutions():
             for start in range(0, len(originals), _CHUNK):
                 rows = slice(start, start + _CHUNK)
                 pair = (self._pixels(originals[rows]), self._pixels(reconstructions[rows]))

@@ -52,10 +52,12 @@ class VectorQuantizer(nn.Module):
 
     def nearest(self, vectors: Tensor) -> Tensor:
         """Return the codes (B, N) of unit vectors (B, N, E), by smallest squared distance, in float32."""
-        book = self.codebook().float()
-        flat = vectors.float().flatten(0, -2)
-        # |z - e|^2 written out as the published code does: ties and rounding fall the same way.
-        distance = flat.square().sum(1, keepdim=True) + book.square().sum(1) - 2 * flat @ book.T
+        # Autocast would compute the product in bfloat16 whatever its operands are, and one code in 20 would change.
+        with torch.autocast(vectors.device.type, enabled=False):
+            book = self.codebook().float()
+            flat = vectors.float().flatten(0, -2)
+            # |z - e|^2 written out as the published code does: ties and rounding fall the same way.
+            distance = flat.square().sum(1, keepdim=True) + book.square().sum(1) - 2 * flat @ book.T
         return distance.argmin(1).view(vectors.shape[:-1])
 
     def forward(self, z: Tensor) -> Quantized:

@@ -10,6 +10,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from dar_bench.devices import check_compiler
 from dar_bench.errors import UserError
 from dar_bench.training.recipe import TrainConfig
 
@@ -22,8 +23,11 @@ T = TypeVar("T")
 def start(config: TrainConfig) -> Accelerator:
     """Join the processes of this training, if a launcher started several, and take the device.
 
+    Calling it again changes nothing: a task that has work for one process alone may join them first.
+
     Raises:
-        UserError: accelerate is not installed, or the launcher asks for more than data parallelism.
+        UserError: accelerate is not installed, the launcher asks for more than data parallelism, or nothing
+            on this machine can compile what the recipe wants compiled.
     """
     try:
         from accelerate import Accelerator
@@ -37,6 +41,8 @@ def start(config: TrainConfig) -> Accelerator:
     # The recipe's precision counts (see the loop), not what a launcher was configured with.
     # Several processes on a machine without a GPU join each other only when accelerate is told to use the CPU.
     cpu = config.device == "cpu" or not torch.accelerator.is_available()
+    if config.compile:
+        check_compiler(on_gpu=not cpu, hint="set train.compile=false")
     accelerator = Accelerator(cpu=cpu, mixed_precision="no")
     if accelerator.num_processes != world_size():
         raise UserError(

@@ -139,6 +139,29 @@ DAR_TOKENIZER_4096 = TokenizerCard(
     ),
 )
 
+# Groups and beta shape no weight, so one card serves all rows of tables 6 and 7.
+ABLATION_OPTIONS = (
+    *(option for option in decode_options(256, 8) if option.name not in ("steps", "tokens")),
+    Option(name="groups", type="str", default="8", choices=("1", "4", "8", "16"), help="K, condition groups"),
+    Option(name="beta", type="str", default="2", choices=("1", "2", "4"), help="time shift of the training"),
+    Option(
+        name="steps",
+        type="int",
+        default=0,
+        minimum=0,
+        maximum=1000,
+        help="diffusion steps of a full decoding; 0 takes one per group",
+    ),
+    Option(
+        name="tokens",
+        type="int",
+        default=256,
+        minimum=256 // 16,
+        maximum=256,
+        help="decode from the first so many tokens; at least one group",
+    ),
+)
+
 ABLATION_SIZES = {"width": 512, "decoder_width": 512, "decoder_depth": 8}
 
 DAR_ABLATION_TOKENIZER = TokenizerCard(
@@ -159,7 +182,7 @@ DAR_ABLATION_TOKENIZER = TokenizerCard(
         convert="dar_bench_dar.weights:convert_tokenizer",
         note="No checkpoint was published; train it with the recipe dar-ablation-tokenizer.",
     ),
-    options=decode_options(256, 8),
+    options=ABLATION_OPTIONS,
     config=ABLATION_SIZES,
     reported=tuple(
         ReportedScore(

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from dar_bench.errors import UserError
 from dar_bench.sampling.ode import make_solver
+from dar_bench_dar.model.config import TokenizerConfig
 from dar_bench_dar.model.timing import sampling_schedule
 from dar_bench_dar.model.tokenizer import SequentialDiffusionTokenizer
 
@@ -28,6 +29,7 @@ class PixelStream:
         solver: a name known to ``dar_bench.sampling.ode.make_solver``.
         steps: diffusion steps of a full decoding; 0 takes one per group, as published.
         plain_jump: previews follow the velocity alone (the paper's formula) instead of the solver's slope.
+        config: the model's, with other groups or another beta than its own; ``None`` takes its own.
     """
 
     def __init__(
@@ -38,9 +40,10 @@ class PixelStream:
         solver: str = "adams2",
         steps: int = 0,
         plain_jump: bool = False,
+        config: TokenizerConfig | None = None,
     ):
         self.model = model
-        self.config = model.config
+        self.config = config or model.config
         self.schedule = sampling_schedule(self.config, steps or self.config.groups)
         self.solver = make_solver(solver)
         self.plain_jump = plain_jump

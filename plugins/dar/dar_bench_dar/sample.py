@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import torch
 from torch import Tensor
 
 from dar_bench.api import Options, SampleKeys, TokenizerCard
+from dar_bench.devices import exact_convolutions
 from dar_bench.errors import UserError
 from dar_bench.sampling.randomness import normals
 from dar_bench_dar.decode import PixelStream
@@ -42,22 +45,26 @@ class DarTokenizer:
                 f"not {str(images.dtype).removeprefix('torch.')} {' x '.join(map(str, images.shape[1:]))}.",
                 hint="Crop them first, as the commands do (dar_bench.data.transforms.center_crop).",
             )
-        return self.model.encode(images.to(self.device).float() / 127.5 - 1.0)
+        with exact_convolutions():  # codes are discrete: a rounded patch may fall to another one
+            return self.model.encode(images.to(self.device).float() / 127.5 - 1.0)
 
     def start(self, keys: SampleKeys, options: Options) -> PixelStream:
         """Begin a streamed decoding; the noise of sample i comes from (seed, i) alone.
 
         Args:
             keys: the samples.
-            options: ``solver``, ``steps``, ``jump`` of ``decode_options``; absent ones take their defaults.
+            options: ``solver``, ``steps``, ``jump`` of ``decode_options``, and where the card has them ``groups``
+                and ``beta``; absent ones take their defaults.
         """
-        size = self.card.image_size
+        size, own = self.card.image_size, self.model.config
+        groups, beta = int(options.get("groups", own.groups)), float(options.get("beta", own.beta))
         return PixelStream(
             self.model,
             normals(keys, "noise", (3, size, size)).to(self.device),
             solver=options.get("solver", "adams2"),
             steps=options.get("steps", 0),
             plain_jump=options.get("jump", "solver") == "velocity",
+            config=dataclasses.replace(own, groups=groups, beta=beta),
         )
 
     def decode(self, codes: Tensor, keys: SampleKeys, options: Options) -> Tensor:

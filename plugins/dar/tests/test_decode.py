@@ -7,13 +7,15 @@ import dataclasses
 
 import pytest
 import torch
-from dar_bench_dar.cards import DAR_TINY_TOKENIZER, decode_options
+from dar_bench_dar.cards import DAR_ABLATION_TOKENIZER, DAR_TINY_TOKENIZER, decode_options
 from dar_bench_dar.decode import PixelStream
 from dar_bench_dar.model.tokenizer import SequentialDiffusionTokenizer
 from dar_bench_dar.sample import DarTokenizer
 
-from dar_bench.api import SampleKeys
+from dar_bench.api import ReportedScore, SampleKeys
 from dar_bench.errors import UserError
+from dar_bench.nn.quantizer import VectorQuantizer
+from dar_bench.options import parse_options
 
 SOLVERS = ("euler", "adams2", "ab2", "heun", "midpoint")
 
@@ -183,6 +185,41 @@ def test_code_outside_the_codebook(tokenizer: DarTokenizer) -> None:
 def test_unknown_solver(tokenizer: DarTokenizer) -> None:
     with pytest.raises(UserError, match="adams2"):
         tokenizer.decode(codes_of(tokenizer, 1), keys(0), {"solver": "adam2"})
+
+
+@pytest.mark.parametrize("row", DAR_ABLATION_TOKENIZER.reported, ids=lambda row: f"{row.source}, {row.row}")
+def test_every_ablation_row_is_a_choice_of_options(row: ReportedScore) -> None:
+    options = parse_options(DAR_ABLATION_TOKENIZER, row.options)
+    assert (options["groups"], options["beta"]) == (row.options["groups"], row.options["beta"])
+
+
+def test_groups_and_beta_as_options_are_those_of_a_model_trained_with_them(tokenizer: DarTokenizer) -> None:
+    model = copy.copy(tokenizer.model)
+    model.config = dataclasses.replace(model.config, groups=2, beta=4.0)
+    codes = codes_of(tokenizer, 2)
+    given = tokenizer.decode(codes, keys(0, 1), {"groups": "2", "beta": "4", "steps": 0})
+    assert torch.equal(given, DarTokenizer(tokenizer.card, model).decode(codes, keys(0, 1), {}))
+    assert not torch.equal(given, tokenizer.decode(codes, keys(0, 1), {}))
+
+
+def test_convolutions_encode_without_tf32(tokenizer: DarTokenizer) -> None:
+    seen: list[bool] = []
+    hook = tokenizer.model.encoder.patchify.register_forward_hook(
+        lambda *_: seen.append(torch.backends.cudnn.allow_tf32)
+    )
+    tokenizer.encode(torch.zeros(1, 3, 16, 16, dtype=torch.uint8))
+    hook.remove()
+    assert torch.backends.cudnn.allow_tf32
+    assert seen == [False]
+
+
+def test_codes_are_the_same_under_autocast() -> None:
+    torch.manual_seed(0)
+    quantize = VectorQuantizer(4096, 8)
+    vectors = torch.nn.functional.normalize(torch.randn(2, 64, 8), dim=-1)
+    with torch.autocast("cpu", torch.bfloat16):
+        codes = quantize.nearest(vectors)
+    assert torch.equal(codes, quantize.nearest(vectors))
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import lpips
 import numpy as np
 import pytest
 import torch
@@ -185,6 +186,36 @@ def test_generator_is_trained_on_the_folder_and_samples(trained: Path, images: P
     cached = tmp_path / "cached"
     run(ar, "--recipe", str(recipe), "--codes", str(out / "codes"), "--out", str(cached))
     assert losses(cached) == losses(out)
+    assert load_model(str(cached / "export"), LoadOptions()).card.class_names == model.card.class_names
+
+    index = out / "codes" / "index.json"
+    sound = json.loads(index.read_text())
+    for change, message in (
+        ({"expected": 13}, "not complete: 12 of 13 images"),
+        ({"key": {**sound["key"], "tokenizer": "0" * 64}}, "made with weights 000000000000"),
+    ):
+        index.write_text(json.dumps({**sound, **change}))
+        with pytest.raises(UserError, match=message):
+            run(ar, "--recipe", str(recipe), "--codes", str(out / "codes"), "--out", str(tmp_path / "x"))
+    with pytest.raises(UserError, match="Malformed guidance schedule 'linear:2'"):
+        run(ar, "--recipe", str(recipe), "--out", str(tmp_path / "y"), "--set", "evaluation.cfg=linear:2")
+    assert not (tmp_path / "y").exists()
+
+
+def test_two_processes_share_one_cache_of_codes(trained: Path, images: Path, tmp_path: Path) -> None:
+    recipe = tmp_path / "ar.toml"
+    recipe.write_text(AR_RECIPE.format(data=images, tokenizer=trained / "tokenizer" / "export"))
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    command += ["-m", "dar_bench", "train", "ar", "--recipe", str(recipe), "--set", "train.steps=1"]
+    done = subprocess.run(
+        [*command, "--out", str(tmp_path / "run")],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(losses(tmp_path / "run")) == 1
 
 
 def test_two_processes_give_the_curve_of_one(trained: Path, tmp_path: Path) -> None:
@@ -230,10 +261,25 @@ def test_impossible_sizes(trained: Path, tmp_path: Path) -> None:
         )
 
 
+def test_an_alignment_head_that_no_block_feeds(trained: Path, tmp_path: Path) -> None:
+    arguments = ["--recipe", str(trained / "small.toml"), "--out", str(tmp_path / "x")]
+    with pytest.raises(UserError, match=r"after block 3.*model\.repa_block from 0 to 2"):
+        run(tokenizer, *arguments, "--set", "model.repa_block=3")
+
+
+def test_a_missing_compiler_is_told_before_the_first_step(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dar_bench.devices.shutil.which", lambda name: None)
+    arguments = ["--recipe", str(trained / "small.toml"), "--out", str(tmp_path / "x")]
+    with pytest.raises(UserError, match=r"set train\.compile=false"):
+        run(tokenizer, *arguments, "--set", "train.compile=true", "--set", "train.device=cpu")
+    assert not (tmp_path / "x").exists()
+
+
 def test_missing_perceptual_weights_say_what_to_do(
     trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lpips = pytest.importorskip("lpips")
 
     def no_network(*args: object, **kwargs: object) -> None:
         raise OSError("connection refused")

@@ -28,7 +28,7 @@ from dar_bench.sampling.guidance import parse_schedule
 from dar_bench.sampling.randomness import integers, uniforms
 from dar_bench.training.distributed import on_main
 from dar_bench.training.task import TrainingTask
-from dar_bench.weights import weights_path
+from dar_bench.weights import status, weights_path
 from dar_bench_dar.export import ar_card, export_ar
 from dar_bench_dar.model.ar import build_ar
 from dar_bench_dar.train.recipes import ARRecipe, CodeData
@@ -85,14 +85,18 @@ class ARTask(TrainingTask):
 
     free_on_resume = frozenset({"evaluation.samples", "evaluation.cfg", "data.batch_size"})
 
-    def __init__(self, recipe: ARRecipe, run_dir: Path):
+    def __init__(self, recipe: ARRecipe, run_dir: Path, device: torch.device | None = None):
         self.recipe = recipe
+        self._device = device or torch.device("cpu")
         card = registry().card(recipe.data.tokenizer)
         if not isinstance(card, TokenizerCard):
             raise UserError(f"'{recipe.data.tokenizer}' is no tokenizer.", hint="See 'dar-bench models'.")
         self.tokenizer_card = card
-        self.class_names: tuple[str, ...] = ()
+        self.schedule = parse_schedule(recipe.evaluation.cfg)
+        if recipe.evaluation.samples and recipe.train.image_every:
+            weights_path(card)  # told now, not when the first pictures are due
         self.cache = self._open_codes(run_dir)
+        self.class_names = self.cache.class_names
         self.config = self._sizes()
         torch.manual_seed(recipe.train.seed)
         self.network = build_ar(self.config)
@@ -100,27 +104,19 @@ class ARTask(TrainingTask):
         kept, self.held_out = self._split()
         self.dataset = CodeExamples(self.cache, kept, recipe.data, self.config.num_classes, recipe.train.seed)
         self._tokenizer: Tokenizer | None = None
-        self._device = torch.device("cpu")
 
     def _open_codes(self, run_dir: Path) -> CodeCache:
         """Open the given cache, or fill one inside the run folder."""
         data, card = self.recipe.data, self.tokenizer_card
         if data.codes:
             cache = CodeCache.open(Path(data.codes))
-            if cache.key.tokens != card.tokens or cache.key.codebook_size != card.codebook_size:
-                raise UserError(
-                    f"The codes in {data.codes} are not those of '{data.tokenizer}'.",
-                    why=f"They have {cache.key.tokens} tokens of {cache.key.codebook_size} codes, the tokenizer "
-                    f"{card.tokens} of {card.codebook_size}.",
-                    hint="Name the tokenizer that made them with --tokenizer.",
-                )
+            self._check_codes(cache)
             return cache
         source = open_source(data.train)
-        self.class_names = source.class_names
         folder = run_dir / "codes"
 
         def fill() -> None:
-            model = load_model(data.tokenizer, LoadOptions())
+            model = load_model(data.tokenizer, LoadOptions(device=str(self._device)))
             if not isinstance(model, Tokenizer):
                 raise TypeError(f"{data.tokenizer} is not a tokenizer")
             with progress(f"Encoding {data.train}", len(source)) as bar:
@@ -136,6 +132,33 @@ class ARTask(TrainingTask):
 
         on_main(fill)
         return CodeCache.open(folder)
+
+    def _check_codes(self, cache: CodeCache) -> None:
+        """Refuse codes that are unfinished, or not of the tokenizer that will decode the samples."""
+        data, card = self.recipe.data, self.tokenizer_card
+        if not cache.complete:
+            raise UserError(
+                f"The codes in {data.codes} are not complete: {len(cache)} of {cache.expected} images.",
+                hint="Run the same 'dar-bench tokenize' again; it goes on where it stopped.",
+            )
+        why = ""
+        if cache.key.tokens != card.tokens or cache.key.codebook_size != card.codebook_size:
+            why = (
+                f"They have {cache.key.tokens} tokens of {cache.key.codebook_size} codes, the tokenizer "
+                f"{card.tokens} of {card.codebook_size}."
+            )
+        elif status(card) in ("bundled", "present"):  # elsewhere the sizes are all there is to compare
+            weights = sha256_file(weights_path(card))
+            if cache.key.tokenizer != weights:
+                why = (
+                    f"They were made with weights {cache.key.tokenizer[:12]}, its weights are {weights[:12]}."
+                )
+        if why:
+            raise UserError(
+                f"The codes in {data.codes} are not those of '{data.tokenizer}'.",
+                why=why,
+                hint="Name the tokenizer that made them with --tokenizer, or make them again.",
+            )
 
     def _sizes(self) -> LlamaConfig:
         model, card = self.recipe.model, self.tokenizer_card
@@ -195,7 +218,7 @@ class ARTask(TrainingTask):
                 raise TypeError(f"{self.recipe.data.tokenizer} is not a tokenizer")
             self._tokenizer = loaded
         options = {
-            "cfg": parse_schedule(self.recipe.evaluation.cfg),
+            "cfg": self.schedule,
             "temperature": 1.0,
             "top-k": 0,
             "top-p": 1.0,

@@ -75,6 +75,7 @@ def ar(
       dar-bench tokenize dar-tokenizer imagenet/train --crops ten --out codes
       dar-bench train ar --recipe dar-l --codes codes --out runs/dar-l
     """
+    from dar_bench.training.distributed import start
     from dar_bench.training.loop import train
     from dar_bench.training.recipe import load_recipe
     from dar_bench_dar.train.ar import ARTask
@@ -86,7 +87,9 @@ def ar(
         *_data("data.tokenizer", tokenizer_name),
     ]
     loaded = load_recipe(ARRecipe, recipe_path(recipe), [*changes, *overrides])
-    train(ARTask(loaded, out), loaded, out, resume=resume)
+    # The processes join before the task is made: one of them encodes the images while the others wait.
+    device = start(loaded.train).device
+    train(ARTask(loaded, out, device), loaded, out, resume=resume)
 
 
 def _data(key: str, value: str | None) -> list[str]:

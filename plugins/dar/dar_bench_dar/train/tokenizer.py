@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from dar_bench.api import SampleKeys
+from dar_bench.errors import UserError
 from dar_bench.sampling.randomness import normals
 from dar_bench.training.task import TrainingTask
 from dar_bench_dar.decode import PixelStream
@@ -31,6 +32,12 @@ class TokenizerTask(TrainingTask):
     def __init__(self, recipe: TokenizerRecipe):
         self.recipe = recipe
         self.config = TokenizerConfig(**dataclasses.asdict(recipe.model), repa_dim=alignment_dim(recipe.loss))
+        if self.config.repa_dim and not 0 <= self.config.repa_block <= self.config.decoder_depth:
+            raise UserError(
+                f"The alignment loss cannot read the pixel decoder after block {self.config.repa_block}.",
+                why=f"It has {self.config.decoder_depth} blocks.",
+                hint=f"Set model.repa_block from 0 to {self.config.decoder_depth}, or loss.alignment_weight=0.",
+            )
         torch.manual_seed(recipe.train.seed)
         self.objective = TokenizerObjective(SequentialDiffusionTokenizer(self.config), recipe.loss)
         self.module = self.objective

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import platform
 import statistics
 import sys
 import time
@@ -29,6 +28,7 @@ import click
 import numpy as np
 import torch
 import torch.nn.functional as F
+from measuring import machine, show_machine, synchronize
 
 from dar_bench.api import SampleKeys
 from dar_bench.nn.llama import Block, Llama, LlamaConfig
@@ -148,12 +148,6 @@ def measure(
     return tokens * len(labels) / elapsed, torch.cat(made, dim=1)
 
 
-def synchronize(device: torch.device) -> None:
-    """Wait for the device to finish."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-
-
 def compare(
     shape: str,
     batch: int,
@@ -217,6 +211,8 @@ def main(
 ) -> None:
     """Run the comparison and print it."""
     schedule = parse_schedule(cfg)
+    if not as_json:
+        show_machine(device)
     rows = []
     for shape in shapes:
         room = SHAPES[shape].num_tokens - prefix - 1
@@ -238,12 +234,6 @@ def main(
         settings = {"cfg": cfg, "tokens": tokens, "prefix": prefix, "repeats": repeats, "dtype": dtype}
         json.dump({"machine": machine(device), "settings": settings, "results": rows}, sys.stdout, indent=2)
         print()
-
-
-def machine(device: str) -> dict[str, Any]:
-    """Return what the figures were measured on."""
-    name = torch.cuda.get_device_name(device) if device.startswith("cuda") else platform.machine()
-    return {"device": name, "threads": torch.get_num_threads(), "torch": torch.__version__}
 
 
 def show(row: dict[str, Any]) -> None:

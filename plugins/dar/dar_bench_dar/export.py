@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from dar_bench.api import Card, GeneratorCard, TokenizerCard, WeightsFile
@@ -23,16 +24,21 @@ DESCRIPTION_NAME = "model.json"
 TRAINING_HEAD = "pixel_decoder.repa_out."
 
 
-def export_tokenizer(model: SequentialDiffusionTokenizer, folder: Path) -> None:
-    """Write a tokenizer without its training-only head."""
+def export_tokenizer(model: SequentialDiffusionTokenizer, folder: Path, dtype: str = "float32") -> None:
+    """Write a tokenizer without its training-only head, rounded to ``dtype``."""
     config = dataclasses.asdict(dataclasses.replace(model.config, repa_dim=0))
-    _write(model, folder, {"plugin": "dar", "kind": "tokenizer", "config": config}, leave_out=TRAINING_HEAD)
+    _write(model, folder, {"plugin": "dar", "kind": "tokenizer", "config": config}, dtype, leave_out=TRAINING_HEAD)
 
 
 def export_ar(
-    model: nn.Module, config: LlamaConfig, tokenizer: str, class_names: tuple[str, ...], folder: Path
+    model: nn.Module,
+    config: LlamaConfig,
+    tokenizer: str,
+    class_names: tuple[str, ...],
+    folder: Path,
+    dtype: str = "float32",
 ) -> None:
-    """Write an autoregressive model with the name of the tokenizer that decodes its codes."""
+    """Write an autoregressive model, rounded to ``dtype``, with the name of the tokenizer that decodes its codes."""
     description = {
         "plugin": "dar",
         "kind": "ar",
@@ -40,15 +46,20 @@ def export_ar(
         "tokenizer": tokenizer,
         "class_names": list(class_names),
     }
-    _write(model, folder, description)
+    _write(model, folder, description, dtype)
 
 
-def _write(model: nn.Module, folder: Path, description: dict[str, Any], leave_out: str = "\0") -> None:
+def _write(
+    model: nn.Module, folder: Path, description: dict[str, Any], dtype: str, leave_out: str = ""
+) -> None:
     from safetensors.torch import save_file
 
-    tensors = {
-        k: v.detach().cpu().contiguous() for k, v in model.state_dict().items() if not k.startswith(leave_out)
+    kept = {
+        name: tensor
+        for name, tensor in model.state_dict().items()
+        if not (leave_out and name.startswith(leave_out))
     }
+    tensors = {name: tensor.detach().to("cpu", getattr(torch, dtype)).contiguous() for name, tensor in kept.items()}
     folder.mkdir(parents=True, exist_ok=True)
     with atomic_path(folder / WEIGHTS_NAME) as path:
         save_file(tensors, path)

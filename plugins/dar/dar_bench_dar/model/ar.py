@@ -28,7 +28,7 @@ PRESETS: Mapping[str, LlamaConfig] = {
     "b": _imagenet(12, 12, 768),  # 110,888,448
     "l": _imagenet(24, 16, 1024),  # 342,910,976
     "xl": _imagenet(36, 20, 1280),  # 774,699,520
-    "tiny": LlamaConfig(layers=6, heads=3, dim=192, codebook_size=1024, num_tokens=64, num_classes=9),
+    "tiny": LlamaConfig(layers=6, heads=2, dim=128, codebook_size=1024, num_tokens=64, num_classes=9),
 }
 
 

@@ -26,6 +26,8 @@ class TokenizerConfig:
         repa_block: the representation-alignment head reads the pixel decoder after this many blocks.
         repa_dim, repa_hidden: width of the aligned features and of the head; 0 builds no head.
         gate_init: start value of the encoder's and token decoder's residual gates (0 as published).
+        init_std: deviation of the linear weights at the start (0.02 as published, which suits width 768; a narrow
+            model loses the signal in it: about 1 / sqrt(width) keeps it).
     """
 
     image_size: int = 256
@@ -48,6 +50,7 @@ class TokenizerConfig:
     repa_dim: int = 0
     repa_hidden: int = 2048
     gate_init: float = 0.0
+    init_std: float = 0.02
 
     def __post_init__(self) -> None:
         def refuse(what: str, hint: str) -> None:

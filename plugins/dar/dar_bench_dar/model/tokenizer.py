@@ -5,6 +5,8 @@ Shape legend: B batch, N tokens, E code width, C width.
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -29,9 +31,10 @@ class SequentialDiffusionTokenizer(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Initialise as published: truncated normal linears of deviation 0.02, zero modulations and output."""
-        self.apply(init_linear)
-        nn.init.trunc_normal_(self.token_decoder.positions.weight, std=0.02)
+        """Initialise as published: truncated normal linears, zero biases, zero modulations and output."""
+        std = self.config.init_std
+        self.apply(partial(init_linear, std=std))
+        nn.init.trunc_normal_(self.token_decoder.positions.weight, std=std)
         self.pixel_decoder.reset_parameters()
 
     def reset_tables(self) -> None:

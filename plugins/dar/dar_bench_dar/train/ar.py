@@ -83,7 +83,7 @@ class NextToken(nn.Module):
 class ARTask(TrainingTask):
     """Trains the Llama on a tokenizer's codes, which are cached first where no cache is given."""
 
-    free_on_resume = frozenset({"evaluation.samples", "evaluation.cfg", "data.batch_size"})
+    free_on_resume = frozenset({"evaluation.samples", "evaluation.cfg", "data.batch_size", "export.dtype"})
 
     def __init__(self, recipe: ARRecipe, run_dir: Path, device: torch.device | None = None):
         self.recipe = recipe
@@ -234,7 +234,7 @@ class ARTask(TrainingTask):
         """Write the averaged weights as a model folder that every command accepts in place of a name."""
         if not isinstance(ema_module, NextToken):
             raise TypeError("the exported module is not the trained one")
-        export_ar(ema_module.network, self.config, self._tokenizer_name(), self.class_names, folder)
+        export_ar(ema_module.network, self.config, self._tokenizer_name(), self.class_names, folder, self.recipe.export.dtype)
 
     def _tokenizer_name(self) -> str:
         """Return the tokenizer's name, or the absolute path of its folder, as the exported model refers to it."""

@@ -60,7 +60,8 @@ class LpipsVgg:
 
     def __call__(self, predicted: Tensor, image: Tensor) -> Tensor:
         """Return the mean distance."""
-        return self.network(predicted.float(), image).mean()
+        with torch.autocast(image.device.type, enabled=False):
+            return self.network(predicted.float(), image).mean()
 
 
 class EfficientNetDistance:
@@ -81,7 +82,7 @@ class EfficientNetDistance:
         """Return the mean distance."""
         real = [F.normalize(m, dim=1) for m in features(self.extractor, image, self.size, self.stages)]
         guess = [
-            F.normalize(m, dim=1) for m in features(self.extractor, predicted.float(), self.size, self.stages)
+            F.normalize(m, dim=1) for m in features(self.extractor, predicted, self.size, self.stages)
         ]
         distances = [(a - b).square().sum(1).mean() for a, b in zip(guess, real, strict=True)]
         return torch.stack(distances).mean()
@@ -139,7 +140,8 @@ def features(extractor: nn.Module, image: Tensor, size: int, stages: tuple[int, 
     """Return the extractor's stage maps of images resized to ``size`` pixels."""
     if image.shape[-1] != size:
         image = F.interpolate(image, size=(size, size), mode="bilinear", align_corners=False)
-    return extractor.stage_features(image, stages)
+    with torch.autocast(image.device.type, enabled=False):  # the targets stay float32 in a bfloat16 training
+        return extractor.stage_features(image.float(), stages)
 
 
 def perceptual_distance(losses: TokenizerLosses, device: torch.device) -> PerceptualDistance | None:

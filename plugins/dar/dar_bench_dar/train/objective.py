@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.nn.functional import all_gather
 from torch.nn import functional as F
 
-from dar_bench.training.distributed import global_mean
+from dar_bench.training.distributed import global_mean, world_size
 from dar_bench_dar.model.timing import group_starts, training_time, window
 from dar_bench_dar.model.tokenizer import SequentialDiffusionTokenizer
 from dar_bench_dar.train.losses import AlignmentTarget, PerceptualDistance
@@ -33,11 +34,15 @@ class FrozenNetworks:
 class TokenizerObjective(nn.Module):
     """One training forward: image, time and noise in, loss and its terms out."""
 
+    steps_done: Tensor
+
     def __init__(self, tokenizer: SequentialDiffusionTokenizer, losses: TokenizerLosses):
         super().__init__()
         self.tokenizer = tokenizer
         self.losses = losses
         self.frozen = FrozenNetworks()
+        # A buffer, so that a resumed run knows how far it was.
+        self.register_buffer("steps_done", torch.zeros((), dtype=torch.int64))
 
     def forward(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss and its terms, 0-d each.
@@ -64,8 +69,11 @@ class TokenizerObjective(nn.Module):
         latents = self.tokenizer.encoder(image).float()
         quantized = self.tokenizer.quantize(latents)
         conditions = self.tokenizer.token_decoder(quantized.vectors)
-        starts = group_starts(uniform, config.tokens, config.groups)
-        group = window(conditions, starts, config.group_size)
+        if losses.ungrouped_steps and int(self.steps_done) < losses.ungrouped_steps:
+            group, ends = conditions, torch.full_like(uniform, config.tokens, dtype=torch.int64)
+        else:
+            starts = group_starts(uniform, config.tokens, config.groups)
+            group, ends = window(conditions, starts, config.group_size), starts + config.group_size
 
         clean = config.data_scale * image
         time = training_time(uniform, config.beta)
@@ -77,7 +85,7 @@ class TokenizerObjective(nn.Module):
         predicted = (noisy + (1 - t) * velocity) / config.data_scale
 
         # Later tokens got no gradient from the decoder: their codes are not pulled anywhere either.
-        used = torch.arange(config.tokens, device=image.device) < (starts + config.group_size)[:, None]
+        used = torch.arange(config.tokens, device=image.device) < ends[:, None]
         count = used.sum()
         terms = {
             "flow": (velocity - (clean - noise)).square().mean() / config.data_scale**2,  # equation 2
@@ -99,12 +107,16 @@ def uniformity(latents: Tensor) -> Tensor:
     """Return ``log mean exp(-2 |a - b|^2)`` over pairs of images at each position, mean over positions (N).
 
     0 when all images share one direction, lower the more evenly they cover the sphere (Wang and Isola, 2020). A
-    position whose code is the same for every image tells nothing about the image. Pairs are those of one process.
+    position whose code is the same for every image tells nothing about the image. Pairs reach over all processes.
 
     Args:
         latents: (B, N, E), any length.
     """
-    z = F.normalize(latents, dim=-1).transpose(0, 1)  # (N, B, E)
+    with torch.autocast(latents.device.type, enabled=False):
+        unit = F.normalize(latents.float(), dim=-1)
+    if world_size() > 1:
+        unit = torch.cat(all_gather(unit.contiguous()))  # the gradients of all processes come back and are averaged
+    z = unit.transpose(0, 1)  # (N, B, E)
     nearness = 4 * (z @ z.transpose(1, 2) - 1)  # -2 |a - b|^2 of unit vectors
     pairs = ~torch.eye(z.shape[1], dtype=torch.bool, device=z.device)
     return (nearness[:, pairs].logsumexp(1) - math.log(max(1, int(pairs.sum())))).mean()

@@ -68,6 +68,7 @@ class TokenizerModel:
     repa_block: int = 8
     repa_hidden: int = 2048
     gate_init: float = 0.0
+    init_std: float = 0.02
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +81,9 @@ class TokenizerLosses:
         alignment, alignment_weight: cosine alignment of hidden states with a frozen network (REPA); DINOv2 as
             published.
         feature_size: pixels to which images are resized for ``efficientnet-lite0``.
+        ungrouped_steps: for so many steps every flow time sees all tokens, as with one group; 0 as published. A group
+            is trained by the few examples whose time falls to it, so a short training learns faster to describe an
+            image at all before it learns to do so in order.
         uniformity: weight of a term that keeps each position's latents apart (Wang and Isola, 2020); 0 as published.
             Short trainings need it: before the decoder listens, the commitment term alone pulls all images to one code.
     """
@@ -91,11 +95,12 @@ class TokenizerLosses:
     alignment: Alignment = "dinov2-vitb14"
     alignment_weight: float = 0.5
     feature_size: int = 64
+    ungrouped_steps: int = 0
     uniformity: float = 0.0
 
     def check(self) -> None:
         """Refuse values out of range."""
-        for key in ("codebook", "commitment", "perceptual_weight", "alignment_weight", "uniformity"):
+        for key in ("codebook", "commitment", "perceptual_weight", "alignment_weight", "uniformity", "ungrouped_steps"):
             require(getattr(self, key) >= 0, key, getattr(self, key), "0 or more")
         require(self.feature_size >= 32, "feature_size", self.feature_size, "32 or more")
 
@@ -119,6 +124,17 @@ class TokenizerEvaluation:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ExportConfig:
+    """The exported weights.
+
+    Attributes:
+        dtype: ``float16`` halves the file; the weights are rounded, and computed with in float32 all the same.
+    """
+
+    dtype: Literal["float32", "float16"] = "float32"
+
+
+@dataclass(frozen=True, kw_only=True)
 class TokenizerRecipe(TrainingRecipe):
     """A recipe of ``dar-bench train tokenizer``."""
 
@@ -126,6 +142,7 @@ class TokenizerRecipe(TrainingRecipe):
     model: TokenizerModel = field(default_factory=TokenizerModel)
     loss: TokenizerLosses = field(default_factory=TokenizerLosses)
     evaluation: TokenizerEvaluation = field(default_factory=TokenizerEvaluation)
+    export: ExportConfig = field(default_factory=ExportConfig)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,6 +216,7 @@ class ARRecipe(TrainingRecipe):
     data: CodeData
     model: ARModel = field(default_factory=ARModel)
     evaluation: AREvaluation = field(default_factory=AREvaluation)
+    export: ExportConfig = field(default_factory=ExportConfig)
 
 
 def recipe_path(name: str) -> Path:

@@ -27,7 +27,7 @@ SHOWN = 16
 class TokenizerTask(TrainingTask):
     """Trains the sequential diffusion tokenizer; evaluates by reconstructing held-out images."""
 
-    free_on_resume = frozenset({"data.val", "evaluation.images", "evaluation.batch_size"})
+    free_on_resume = frozenset({"data.val", "evaluation.images", "evaluation.batch_size", "export.dtype"})
 
     def __init__(self, recipe: TokenizerRecipe):
         self.recipe = recipe
@@ -52,6 +52,10 @@ class TokenizerTask(TrainingTask):
         """Load the frozen networks of the loss."""
         self.objective.frozen.perceptual = perceptual_distance(self.recipe.loss, device)
         self.objective.frozen.alignment = alignment_target(self.recipe.loss, device)
+
+    def after_step(self, step: int) -> None:
+        """Tell the objective how far the training is."""
+        self.objective.steps_done.fill_(step)
 
     def evaluate(self, module: nn.Module, ema_module: nn.Module, step: int) -> dict[str, float]:
         """Return PSNR of the held-out reconstructions and the share of the codebook they use."""
@@ -92,4 +96,4 @@ class TokenizerTask(TrainingTask):
     def export(self, ema_module: nn.Module, folder: Path) -> None:
         """Write the averaged weights as a model folder that every command accepts in place of a name."""
         assert isinstance(ema_module, TokenizerObjective)
-        export_tokenizer(ema_module.tokenizer, folder)
+        export_tokenizer(ema_module.tokenizer, folder, self.recipe.export.dtype)

@@ -91,6 +91,20 @@ def export_records(
         write_text(output, text)
 
 
+@results.command(
+    "add-training", epilog=examples("dar-bench results add-training runs/tiny --name my-tokenizer")
+)
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--name", required=True, help="What the trained model is called.")
+@_folder
+def add_training(run: Path, name: str, folder: Path) -> None:
+    """Record a finished training: its recipe, seed, curves and cost."""
+    from dar_bench.results.store import RecordStore
+    from dar_bench.results.training import training_record
+
+    click.echo(RecordStore(folder).write(training_record(run, name)))
+
+
 def _read(folder: Path, kind: str | None, model: str | None) -> list[StoredRecord]:
     """Return the readable records that pass the filters; name the others on standard error."""
     from dar_bench.console import note

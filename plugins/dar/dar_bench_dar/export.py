@@ -27,7 +27,13 @@ TRAINING_HEAD = "pixel_decoder.repa_out."
 def export_tokenizer(model: SequentialDiffusionTokenizer, folder: Path, dtype: str = "float32") -> None:
     """Write a tokenizer without its training-only head, rounded to ``dtype``."""
     config = dataclasses.asdict(dataclasses.replace(model.config, repa_dim=0))
-    _write(model, folder, {"plugin": "dar", "kind": "tokenizer", "config": config}, dtype, leave_out=TRAINING_HEAD)
+    _write(
+        model,
+        folder,
+        {"plugin": "dar", "kind": "tokenizer", "config": config},
+        dtype,
+        leave_out=TRAINING_HEAD,
+    )
 
 
 def export_ar(
@@ -59,7 +65,9 @@ def _write(
         for name, tensor in model.state_dict().items()
         if not (leave_out and name.startswith(leave_out))
     }
-    tensors = {name: tensor.detach().to("cpu", getattr(torch, dtype)).contiguous() for name, tensor in kept.items()}
+    tensors = {
+        name: tensor.detach().to("cpu", getattr(torch, dtype)).contiguous() for name, tensor in kept.items()
+    }
     folder.mkdir(parents=True, exist_ok=True)
     with atomic_path(folder / WEIGHTS_NAME) as path:
         save_file(tensors, path)

@@ -234,7 +234,14 @@ class ARTask(TrainingTask):
         """Write the averaged weights as a model folder that every command accepts in place of a name."""
         if not isinstance(ema_module, NextToken):
             raise TypeError("the exported module is not the trained one")
-        export_ar(ema_module.network, self.config, self._tokenizer_name(), self.class_names, folder, self.recipe.export.dtype)
+        export_ar(
+            ema_module.network,
+            self.config,
+            self._tokenizer_name(),
+            self.class_names,
+            folder,
+            self.recipe.export.dtype,
+        )
 
     def _tokenizer_name(self) -> str:
         """Return the tokenizer's name, or the absolute path of its folder, as the exported model refers to it."""

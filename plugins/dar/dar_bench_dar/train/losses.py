@@ -81,9 +81,7 @@ class EfficientNetDistance:
     def __call__(self, predicted: Tensor, image: Tensor) -> Tensor:
         """Return the mean distance."""
         real = [F.normalize(m, dim=1) for m in features(self.extractor, image, self.size, self.stages)]
-        guess = [
-            F.normalize(m, dim=1) for m in features(self.extractor, predicted, self.size, self.stages)
-        ]
+        guess = [F.normalize(m, dim=1) for m in features(self.extractor, predicted, self.size, self.stages)]
         distances = [(a - b).square().sum(1).mean() for a, b in zip(guess, real, strict=True)]
         return torch.stack(distances).mean()
 

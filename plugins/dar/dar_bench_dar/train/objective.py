@@ -115,7 +115,9 @@ def uniformity(latents: Tensor) -> Tensor:
     with torch.autocast(latents.device.type, enabled=False):
         unit = F.normalize(latents.float(), dim=-1)
     if world_size() > 1:
-        unit = torch.cat(all_gather(unit.contiguous()))  # the gradients of all processes come back and are averaged
+        unit = torch.cat(
+            all_gather(unit.contiguous())
+        )  # the gradients of all processes come back and are averaged
     z = unit.transpose(0, 1)  # (N, B, E)
     nearness = 4 * (z @ z.transpose(1, 2) - 1)  # -2 |a - b|^2 of unit vectors
     pairs = ~torch.eye(z.shape[1], dtype=torch.bool, device=z.device)

@@ -100,7 +100,14 @@ class TokenizerLosses:
 
     def check(self) -> None:
         """Refuse values out of range."""
-        for key in ("codebook", "commitment", "perceptual_weight", "alignment_weight", "uniformity", "ungrouped_steps"):
+        for key in (
+            "codebook",
+            "commitment",
+            "perceptual_weight",
+            "alignment_weight",
+            "uniformity",
+            "ungrouped_steps",
+        ):
             require(getattr(self, key) >= 0, key, getattr(self, key), "0 or more")
         require(self.feature_size >= 32, "feature_size", self.feature_size, "32 or more")
 

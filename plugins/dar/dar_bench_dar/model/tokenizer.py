@@ -36,6 +36,11 @@ class SequentialDiffusionTokenizer(nn.Module):
         self.apply(partial(init_linear, std=std))
         nn.init.trunc_normal_(self.token_decoder.positions.weight, std=std)
         self.pixel_decoder.reset_parameters()
+        for layer in self.encoder.layers:
+            nn.init.normal_(layer.attention.k.bias, std=self.config.place_init)
+            nn.init.constant_(layer.attention.q_norm.weight, self.config.place_sharpness)
+        for block in self.pixel_decoder.blocks:
+            nn.init.normal_(block.cross_attn.q.bias, std=self.config.place_init)
 
     def reset_tables(self) -> None:
         """Build the constant tables anew, in float32 on the CPU: after building on the meta device or casting."""

@@ -69,6 +69,8 @@ class TokenizerModel:
     repa_hidden: int = 2048
     gate_init: float = 0.0
     init_std: float = 0.02
+    place_init: float = 0.0
+    place_sharpness: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -33,7 +33,7 @@ _COMMANDS = {
     "tokenize": ("dar_bench.cli.tokenize:tokenize", "Cache the codes of a data set."),
     "sample": ("dar_bench.cli.sample:sample", "Generate images, grids and streamed previews."),
     "reconstruct": ("dar_bench.cli.reconstruct:reconstruct", "Encode and decode images with a tokenizer."),
-    "eval": ("dar_bench.cli.eval:eval_group", "Measure reconstruction or generation, or compare image sets."),
+    "eval": ("dar_bench.cli.eval:eval_group", "Measure reconstruction or generation."),
     "results": ("dar_bench.cli.results:results", "List, show and compare result records."),
     "weights": ("dar_bench.cli.weights:weights", "Fetch, import and verify model weights."),
 }

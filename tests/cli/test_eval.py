@@ -62,7 +62,9 @@ def test_generation_scores_and_their_record(dar_bench: Run, zoo: Any) -> None:
 def test_scores_do_not_depend_on_the_batch_size(dar_bench: Run) -> None:
     arguments = ("eval", "gfid", "--model", "small", "--samples", 17, "--json")
     first, second = (json.loads(dar_bench(*arguments, "--batch-size", size)[1]) for size in (3, 17))
-    assert first["scores"] == second["scores"]
+    # The same tokens; matrix products round by batch size, which may turn single pixels by one grey level.
+    for one, two in zip(first["scores"], second["scores"], strict=True):
+        assert one["value"] == pytest.approx(two["value"], rel=1e-4), one["name"]
     other = json.loads(dar_bench(*arguments, "--seed", 5)[1])
     assert other["scores"] != first["scores"]
 

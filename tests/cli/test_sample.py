@@ -166,7 +166,7 @@ def test_damaged_and_foreign_weights(dar_bench: Run, zoo: Any) -> None:
     status, _, err = dar_bench("sample", "small", "--labels", 0, "--weights", "cut.safetensors")
     assert (status, "Cannot read the weights of 'small'" in err) == (2, True)
     status, _, err = dar_bench("sample", "small", "--labels", 0, "--weights", zoo.tokenizer_weights)
-    assert (status, "do not fit 'small'" in err) == (2, True)
+    assert (status, "does not hold the weights of 'small'" in err) == (2, True)
     assert not Path("samples").exists()
 
 

@@ -102,7 +102,7 @@ def test_config_from_a_preset_with_changes() -> None:
         ({"preset": "xxl"}, "Unknown size of the autoregressive model 'xxl'"),
         ({"preset": "b", "layer": 3}, "Did you mean 'layers'?"),
         ({"layers": 2, "dim": 128}, "lacks sizes: heads, codebook_size"),
-        ({"preset": "tiny", "heads": 5}, "dim 192 and 5 heads"),
+        ({"preset": "tiny", "heads": 5}, "dim 128 and 5 heads"),
         ({"preset": "tiny", "layers": 0}, "layers is 0"),
         ({"preset": "tiny", "dropout": 1.0}, "Dropout 1.0 is out of range"),
     ],

@@ -347,6 +347,7 @@ DAR_TINY_TOKENIZER = TokenizerCard(
     weights=WeightsFile(
         filename="dar-tiny-tokenizer.safetensors",
         bundled="dar_bench_dar:weights/dar-tiny-tokenizer.safetensors",
+        sha256="52322fe6bd34a5a2394e53596cfca2384c0bf9c37dc482231b8b3b5bdbd5c00e",
         license="Apache-2.0",
     ),
     options=decode_options(64, 4),

@@ -29,8 +29,8 @@ class TokenizerConfig:
         init_std: deviation of the linear weights at the start (0.02 as published, which suits width 768; a narrow
             model loses the signal in it: about 1 / sqrt(width) keeps it).
         place_init: deviation, at the start, of the encoder's key biases and of the query biases of the pixel decoder's
-            cross-attention (0 as published). A rotated bias tells a patch's place apart from its content, so that queries
-            look at different places from the first step.
+            cross-attention (0 as published). A rotated bias tells a patch's place apart from its content, so that
+            queries look at different places from the first step.
         place_sharpness: scale, at the start, of the encoder's normalised queries (1 as published).
     """
 

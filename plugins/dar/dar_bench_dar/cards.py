@@ -370,6 +370,7 @@ DAR_TINY = GeneratorCard(
     weights=WeightsFile(
         filename="dar-tiny.safetensors",
         bundled="dar_bench_dar:weights/dar-tiny.safetensors",
+        sha256="22c8b961e3384c5dc9bc55755fd1786c74fc13b8fd0d913b835a24d0dd4cd3c6",
         license="Apache-2.0",
     ),
     options=AR_OPTIONS + DAR_TINY_TOKENIZER.options,

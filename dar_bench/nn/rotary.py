@@ -42,3 +42,27 @@ def apply_rotary(x: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
         # The same products as one complex multiplication: a third of the time of separate calls.
         rotated = torch.view_as_real(torch.view_as_complex(pairs) * torch.view_as_complex(table)[:, None])
     return rotated.flatten(-2).to(x.dtype)
+
+
+def grid_rotary_table(side: int, head_dim: int, *, base: float = 10000.0) -> torch.Tensor:
+    """Return the table of a class position followed by a square grid, row after row (LlamaGen, arXiv 2406.06525).
+
+    The first half of the pairs turns by ``row * f_j``, the second by ``column * f_j``, with
+    ``f_j = base**(-2 j / (head_dim / 2))``. The class position has cosine and sine 0, as published: its query and key
+    become zero vectors, so that it is seen by all with a logit of exactly 0.
+
+    Args:
+        side: rows and columns of the grid.
+        head_dim: a multiple of 4.
+
+    Returns:
+        float32 (1 + side * side, head_dim / 2, 2), on the CPU also while a model is built on the meta device.
+    """
+    half = head_dim // 2
+    frequencies = 1.0 / base ** (torch.arange(0, half, 2, device="cpu", dtype=torch.float32) / half)
+    angles = torch.outer(torch.arange(side, device="cpu", dtype=torch.float32), frequencies)
+    rows = angles[:, None].expand(side, side, -1)
+    columns = angles[None].expand(side, side, -1)
+    places = torch.cat((rows, columns), dim=-1).flatten(0, 1)
+    table = torch.stack((places.cos(), places.sin()), dim=-1)
+    return torch.cat((torch.zeros_like(table[:1]), table))

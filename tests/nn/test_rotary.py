@@ -6,7 +6,7 @@ import math
 
 import torch
 
-from dar_bench.nn.rotary import apply_rotary, rotary_table
+from dar_bench.nn.rotary import apply_rotary, grid_rotary_table, rotary_table
 
 
 def test_table_values() -> None:
@@ -60,3 +60,15 @@ def test_a_zero_row_makes_a_zero_vector_and_the_type_is_kept() -> None:
     out = apply_rotary(torch.ones(1, 1, 2, 8, dtype=torch.bfloat16), table)
     assert out.dtype == torch.bfloat16
     assert not out.any()
+
+
+def test_grid_table_turns_by_row_then_by_column() -> None:
+    table = grid_rotary_table(3, 8)
+    assert table.shape == (10, 4, 2)
+    assert not table[0].any()  # the class: zero vectors
+    frequencies = [1.0, 10000.0 ** (-2 / 4)]
+    for row in range(3):
+        for column in range(3):
+            angles = [row * f for f in frequencies] + [column * f for f in frequencies]
+            expected = [[math.cos(angle), math.sin(angle)] for angle in angles]
+            torch.testing.assert_close(table[1 + 3 * row + column], torch.tensor(expected))

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from dar_bench.devices import exact_convolutions
 from dar_bench.errors import UserError
 from dar_bench.features.base import Features, concatenate
+from dar_bench.features.checks import check_images
 from dar_bench.features.efficientnet_weights import WEIGHTS_SHA256, check_keys, find_weights, read_weights
 
 INPUT_SIZE = 224
@@ -76,7 +77,7 @@ class EfficientNetLite0:
         Raises:
             UserError: not uint8, not three channels, or no images.
         """
-        _check_images(images)
+        check_images(images)
         size = CPU_CHUNK if self.device.type == "cpu" else GPU_CHUNK
         return concatenate([self._extract_chunk(chunk) for chunk in torch.split(images, size)])
 
@@ -181,18 +182,3 @@ def _fold(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
     weight = convolution.weight.double() * scale[:, None, None, None]
     convolution.weight = nn.Parameter(weight.float(), requires_grad=False)
     convolution.bias = nn.Parameter(bias.float(), requires_grad=False)
-
-
-def _check_images(images: torch.Tensor) -> None:
-    if images.dtype != torch.uint8:
-        raise UserError(
-            f"Features are measured on uint8 images, got {str(images.dtype).removeprefix('torch.')}.",
-            hint="Round to 0..255 first, as the images would be saved.",
-        )
-    if images.ndim != 4 or images.shape[1] != 3:
-        raise UserError(
-            f"Features are measured on RGB images (n, 3, H, W), got shape {tuple(images.shape)}.",
-            hint="Convert greyscale or transparent images to RGB.",
-        )
-    if len(images) == 0:
-        raise UserError("No images to extract features from.")

@@ -1,4 +1,4 @@
-"""Extractors by name: the embedded one, and those of plugins."""
+"""Extractors by name: those of the core, and those of plugins."""
 
 from __future__ import annotations
 
@@ -6,7 +6,12 @@ from dar_bench.errors import unknown_name
 from dar_bench.features.base import Extractor
 from dar_bench.plugins import load_object, registry
 
-EMBEDDED = {"efficientnet-lite0": "dar_bench.features.efficientnet:EfficientNetLite0"}
+EMBEDDED = {
+    "efficientnet-lite0": "dar_bench.features.efficientnet:EfficientNetLite0",
+    "dinov2-vitl14": "dar_bench.features.vit:dinov2_vitl14",
+    "clip-vitl14-336": "dar_bench.features.vit:clip_vitl14_336",
+    "clip-vitb32": "dar_bench.features.vit:clip_vitb32",
+}
 
 
 def load_extractor(name: str = "efficientnet-lite0", device: str = "cpu") -> Extractor:

@@ -43,20 +43,27 @@ def mean_estimate(values: FloatArray) -> Estimate:
     return Estimate(value=float(values.mean()), stderr=spread / math.sqrt(len(values)), n=len(values))
 
 
-def proportion_estimate(hits: npt.NDArray[np.bool_]) -> Estimate:
+def proportion_estimate(hits: npt.NDArray[np.bool_], *, variance: float = 0.0) -> Estimate:
     """Return the share of true entries with its binomial standard error and Wilson interval.
 
     The Wilson interval (1927) stays inside [0, 1] and keeps its coverage near 0 and 1, where the standard
     error collapses.
+
+    Args:
+        hits: of independent items.
+        variance: of the share for other reasons, added to the binomial one; the interval is then that of the
+            number of items whose binomial variance would be as large.
     """
-    n = len(hits)
-    share = float(np.count_nonzero(hits)) / n
+    items = len(hits)
+    share = float(np.count_nonzero(hits)) / items
+    binomial = share * (1 - share) / items
+    n = items * binomial / (binomial + variance) if binomial else float(items)
     centre = (share + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
     half = _Z / (1 + _Z**2 / n) * math.sqrt(share * (1 - share) / n + _Z**2 / (4 * n**2))
     return Estimate(
         value=share,
-        stderr=math.sqrt(share * (1 - share) / n),
-        n=n,
+        stderr=math.sqrt(binomial + variance),
+        n=items,
         # At 0 and 1 the formula ends exactly there; rounding must not leave the value outside.
         interval=(max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half))),
     )

@@ -63,14 +63,19 @@ def inception_score(probabilities: FloatArray, *, split_size: int = ADM_SPLIT) -
     )
 
 
+def divergences(probabilities: FloatArray) -> Float64Array:
+    """Return the Kullback-Leibler divergence of every row of (n, C) from the mean row, (n,), in float64."""
+    rows = probabilities.astype(np.float64)
+    average = rows.mean(axis=0)
+    # A class that the mean gives 0 has 0 in every row and adds nothing.
+    used = average > 0
+    return np.asarray(xlogy(rows, rows).sum(axis=1) - rows[:, used] @ np.log(average[used]), dtype=np.float64)
+
+
 def _one_split(rows: Float64Array) -> tuple[float, float]:
     """Return the score of one split and its standard error."""
     n = len(rows)
-    # Kullback-Leibler divergence of every row from the mean row. A class that the mean gives 0 has 0 in every
-    # row and adds nothing.
-    average = rows.mean(axis=0)
-    used = average > 0
-    divergence = xlogy(rows, rows).sum(axis=1) - rows[:, used] @ np.log(average[used])
+    divergence = divergences(rows)
     score = math.exp(float(divergence.mean()))
     if n == 1:
         return score, 0.0  # A split of one image scores 1 whatever the image.

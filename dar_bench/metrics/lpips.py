@@ -1,7 +1,8 @@
 """LPIPS, the learned perceptual distance (Zhang et al. 2018, version 0.1), through the authors' package.
 
 The package brings the learned weights of the layers but not the ImageNet network below them. That file is
-looked for on this machine and checked; nothing is downloaded here, and without it there is no number.
+looked for on this machine and checked. A measurement downloads nothing: without the file there is no number. A
+training that names it fetches it, into the store and verified.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from dar_bench.devices import exact_convolutions
+from dar_bench.download import fetch_file
 from dar_bench.errors import UserError
 from dar_bench.hashing import sha256_file
 from dar_bench.metrics.estimate import Float64Array
@@ -50,7 +52,7 @@ class Lpips:
     def __init__(self, backbone: Backbone = "alex", device: str = "cpu"):
         self.backbone = backbone
         self.device = device
-        self.weights_sha256, self._network = _load(backbone, device)
+        self.weights_sha256, self._network = load_network(backbone, device)
 
     def distances(self, originals: Images, reconstructions: Images) -> Float64Array:
         """Return the distance of every pair, (n,).
@@ -79,41 +81,56 @@ class Lpips:
         return torch.from_numpy(np.ascontiguousarray(images)).to(self.device).float() / 127.5 - 1.0
 
 
-def backbone_path(backbone: Backbone) -> Path:
+def backbone_path(backbone: Backbone, *, fetch: bool = False) -> Path:
     """Return where the backbone's weights are on this machine.
 
+    Args:
+        fetch: download them into the store where they are not here.
+
     Raises:
-        UserError: they are nowhere, or the file found is another one.
+        UserError: they are nowhere, cannot be had, or the file found is another one.
     """
     import torch
 
     filename, digits = _FILES[backbone]
     folders = (home() / "backbones", Path(torch.hub.get_dir()) / "checkpoints")
-    for folder in folders:
-        path = folder / filename
-        if not path.is_file():
-            continue
-        found = sha256_file(path)
-        if not found.startswith(digits):
-            raise UserError(
-                f"The LPIPS backbone '{path}' is not the published file.",
-                why=f"Its sha256 begins with {found[:8]}, expected {digits}.",
-                hint="Delete it and download it again.",
-            )
-        return path
-    raise UserError(
-        f"The {backbone} backbone of LPIPS is not on this machine.",
-        why=f"{filename} is neither in '{folders[0]}' nor in '{folders[1]}'.",
-        hint=f"Download {_ADDRESS}/{filename} into one of them.",
-    )
+    path = next((folder / filename for folder in folders if (folder / filename).is_file()), None)
+    address = f"{_ADDRESS}/{filename}"
+    if path is None and fetch:
+        path = folders[0] / filename
+        fetch_file(address, path, remedy=f"Put {filename} into '{folders[0]}'.")
+    if path is None:
+        raise UserError(
+            f"The {backbone} backbone of LPIPS is not on this machine.",
+            why=f"{filename} is neither in '{folders[0]}' nor in '{folders[1]}'.",
+            hint=f"Download {address} into one of them.",
+        )
+    found = sha256_file(path)
+    if not found.startswith(digits):
+        raise UserError(
+            f"The LPIPS backbone '{path}' is not the published file.",
+            why=f"Its sha256 begins with {found[:8]}, expected {digits}.",
+            hint="Delete it and download it again.",
+        )
+    return path
 
 
-def _load(backbone: Backbone, device: str) -> tuple[str, Any]:
+def load_network(backbone: Backbone, device: str, *, fetch: bool = False) -> tuple[str, Any]:
+    """Return the sha256 of the backbone's file and the network, frozen, on a device.
+
+    The network takes two float (B, 3, H, W) batches in [-1, 1] and returns (B, 1, 1, 1); it is differentiable.
+
+    Args:
+        fetch: see ``backbone_path``.
+
+    Raises:
+        UserError: the package or the weights are not to be had.
+    """
     if importlib.util.find_spec("lpips") is None:
         raise UserError(
             "The package lpips is not installed.", hint="Install it: pip install 'dar-bench[lpips]'."
         )
-    path = backbone_path(backbone)
+    path = backbone_path(backbone, fetch=fetch)
     import lpips
     import torch
 

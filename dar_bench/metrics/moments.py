@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from dar_bench.errors import UserError
 from dar_bench.metrics.estimate import Float64Array, FloatArray, check_features
@@ -71,6 +74,19 @@ class MomentAccumulator:
         if self.n < 2:
             raise UserError(f"Too few images: {self.n}, at least 2 are needed for a covariance.")
         return Gaussian(mean=self._mean.copy(), covariance=self._scatter / (self.n - 1), n=self.n)
+
+    def state(self) -> dict[str, npt.NDArray[Any]]:
+        """Return what was gathered as arrays (``n``, ``mean``, ``scatter``), to be kept and restored."""
+        return {"n": np.array(self.n), "mean": self._mean.copy(), "scatter": self._scatter.copy()}
+
+    @classmethod
+    def of_state(cls, state: Mapping[str, npt.NDArray[Any]]) -> MomentAccumulator:
+        """Return an accumulator that goes on from a state."""
+        restored = cls(len(state["mean"]))
+        restored.n = int(state["n"])
+        restored._mean = state["mean"].astype(np.float64)
+        restored._scatter = state["scatter"].astype(np.float64)
+        return restored
 
     def _combine(self, n: int, mean: Float64Array, scatter: Float64Array) -> None:
         total = self.n + n

@@ -5,19 +5,19 @@ points, each as wide as the distance to the point's k-th nearest neighbour in th
 evaluator, distances are squared, a point on a ball's surface is inside (<=), and k = 3. Density and coverage
 after Naeem et al. (2020), with their k = 5 and the same rule for the surface.
 
-This is the precise form: float32 distances of centred features. ADM computes them in float16, which moves its
-numbers by points; the two are not compared.
+There are two forms, which are not compared: ``float32`` distances of centred features, and ``adm-float16``, what the
+ADM evaluator computes; see ``distances``. Its float16 moves the numbers by points.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
+import torch
 
 from dar_bench.errors import UserError
+from dar_bench.metrics.distances import TILE, Arithmetic, as_half, nearest, prepare, tiles
 from dar_bench.metrics.estimate import (
     Estimate,
     FloatArray,
@@ -30,9 +30,7 @@ from dar_bench.metrics.estimate import (
 PRECISION_K = 3
 DENSITY_K = 5
 BLOCK_BYTES = 128 << 20
-"""Memory of one block of the distance matrix; the whole matrix never exists."""
-
-Float32Array = npt.NDArray[np.float32]
+"""Memory of the distances held at once; the whole matrix never exists."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,8 +43,10 @@ class ManifoldScores:
         density: mean number of reference balls that a sample lies in, over k; can exceed 1.
         coverage: share of the reference whose ball holds a sample.
 
-    Errors take the other set's balls as given: binomial over samples (precision) or reference points (recall,
-    coverage), standard error of the mean for density.
+    Errors of precision and density take the reference's balls as given: binomial, and standard error of the mean,
+    over samples. Those of recall and coverage have two parts: the binomial one over reference points, and the
+    jackknife one over samples, for another set of samples would cover other points. A point that a single sample
+    covers is lost with it (that the other samples' balls would then grow a little is left out).
     """
 
     precision: Estimate
@@ -62,14 +62,19 @@ def manifold_scores(
     k: int = PRECISION_K,
     density_k: int = DENSITY_K,
     block_bytes: int = BLOCK_BYTES,
+    arithmetic: Arithmetic = "float32",
 ) -> ManifoldScores:
     """Return precision, recall, density and coverage of two sets of features, (n, D) and (m, D).
+
+    Every distance within a set is computed once, for both of its points. Beside the features it needs a copy of
+    them (half of one in ``adm-float16``) and ``block_bytes``.
 
     Args:
         reference, samples: features of both sets.
         k: neighbours for precision and recall.
         density_k: neighbours for density and coverage.
         block_bytes: bound on the distances held at once.
+        arithmetic: of the distances.
 
     Raises:
         UserError: a set has no more than k points, the dimensions differ, or values are not finite.
@@ -80,54 +85,55 @@ def manifold_scores(
     check_features(reference, "reference", minimum=most + 1)
     check_features(samples, "samples", minimum=most + 1)
     check_same_width(reference, samples)
-    # Distances do not change when both sets move; around the origin their float32 differences lose least.
-    centre = reference.mean(axis=0, dtype=np.float64)
-    real = (reference.astype(np.float64) - centre).astype(np.float32)
-    fake = (samples.astype(np.float64) - centre).astype(np.float32)
-
-    real_radii = _radii(real, (k, density_k), block_bytes)
-    fake_radii = _radii(fake, (k,), block_bytes)
-    precise = np.zeros(len(fake), dtype=bool)
-    recalled = np.zeros(len(real), dtype=bool)
-    covered = np.zeros(len(real), dtype=bool)
-    balls = np.zeros(len(fake), dtype=np.int64)
-    for rows, distances in _distance_blocks(fake, real, block_bytes):
-        precise[rows] = (distances <= real_radii[k]).any(axis=1)
-        recalled |= (distances <= fake_radii[k][rows, None]).any(axis=0)
-        inside = distances <= real_radii[density_k]
-        balls[rows] = inside.sum(axis=1)
-        covered |= inside.any(axis=0)
+    size = max(1, min(TILE, int((block_bytes / 16) ** 0.5)))  # four arrays of float32 per tile
+    with torch.inference_mode():
+        # Distances do not change when both sets move; around the origin their float32 differences lose least.
+        centre = reference.mean(axis=0, dtype=np.float64) if arithmetic == "float32" else None
+        real, fake = (prepare(features, arithmetic, centre) for features in (reference, samples))
+        real_near = nearest(real, most + 1, size=size)
+        # A point's distance to itself comes first, so the k-th neighbour has index k.
+        real_radii, density_radii = (as_half(real_near.smallest(number)) for number in (k, density_k))
+        fake_radii = as_half(nearest(fake, k + 1, size=size).smallest(k))
+        precise = torch.zeros(len(fake), dtype=torch.bool)
+        recalled, covered = _Cover(len(real)), _Cover(len(real))
+        balls = torch.zeros(len(fake), dtype=torch.int64)
+        for tile in tiles(real, fake, size=size):
+            rows, columns = tile.rows, tile.columns
+            distances = tile.distances
+            precise[columns] |= (distances <= real_radii[rows, None]).any(dim=0)
+            recalled.add(distances <= fake_radii[columns], rows, columns.start)
+            inside = distances <= density_radii[rows, None]
+            balls[columns] += inside.sum(dim=0)
+            covered.add(inside, rows, columns.start)
     return ManifoldScores(
-        precision=proportion_estimate(precise),
-        recall=proportion_estimate(recalled),
-        density=mean_estimate(balls / density_k),
-        coverage=proportion_estimate(covered),
+        precision=proportion_estimate(precise.numpy()),
+        recall=recalled.estimate(len(fake)),
+        density=mean_estimate(balls.numpy() / density_k),
+        coverage=covered.estimate(len(fake)),
     )
 
 
-def _radii(points: Float32Array, ks: tuple[int, ...], block_bytes: int) -> dict[int, Float32Array]:
-    """Return for each k the squared distance of every point to its k-th nearest other point."""
-    radii = {k: np.empty(len(points), dtype=np.float32) for k in ks}
-    for rows, distances in _distance_blocks(points, points, block_bytes):
-        # A point's distance to itself is 0 and comes first, so the k-th neighbour has index k.
-        distances[np.arange(len(distances)), np.arange(rows.start, rows.stop)] = 0.0
-        ordered = np.partition(distances, ks, axis=1)
-        for k in ks:
-            radii[k][rows] = ordered[:, k]
-    return radii
+class _Cover:
+    """Which points are covered by at least one sample, and which of them by a single one.
 
+    Args:
+        count: points.
+    """
 
-def _distance_blocks(
-    left: Float32Array, right: Float32Array, block_bytes: int
-) -> Iterator[tuple[slice, Float32Array]]:
-    """Yield (rows of ``left``, squared distances of those to all of ``right``) within the memory bound."""
-    size = max(1, block_bytes // (4 * len(right)))
-    right_norms = np.einsum("ij,ij->i", right, right)
-    for start in range(0, len(left), size):
-        block = left[start : start + size]
-        distances = block @ right.T
-        distances *= -2.0
-        distances += np.einsum("ij,ij->i", block, block)[:, None]
-        distances += right_norms
-        np.maximum(distances, 0.0, out=distances)
-        yield slice(start, start + len(block)), distances
+    def __init__(self, count: int):
+        self._times = torch.zeros(count, dtype=torch.int64)
+        self._last = torch.zeros(count, dtype=torch.int64)
+
+    def add(self, inside: torch.Tensor, rows: slice, first: int) -> None:
+        """Take a tile (points, samples) of the points ``rows``, that begins with the sample of index ``first``."""
+        times = inside.sum(dim=1)
+        once = (times == 1).nonzero()[:, 0]
+        self._last[rows][once] = first + inside[once].to(torch.uint8).argmax(dim=1)
+        self._times[rows] += times
+
+    def estimate(self, samples: int) -> Estimate:
+        """Return the share of covered points."""
+        times, last = self._times.numpy(), self._last.numpy()
+        alone = np.bincount(last[times == 1], minlength=samples) / len(times)
+        variance = (samples - 1) / samples * float(((alone - alone.mean()) ** 2).sum())
+        return proportion_estimate(times > 0, variance=variance)

@@ -196,6 +196,76 @@ def test_influence_equals_the_change_when_a_sample_is_weighted() -> None:
     assert frechet_estimate(reference, samples).stderr == pytest.approx(expected, rel=0.02)
 
 
+def weighted_distance(reference: Gaussian, samples: Array, weights: Array) -> float:
+    """The distance with a weight for every sample, by singular values alone."""
+    mean = weights @ samples
+    factor = np.sqrt(weights)[:, None] * (samples - mean)
+    eigenvalues, vectors = np.linalg.eigh(reference.covariance)
+    kept = eigenvalues > 1e-12 * eigenvalues[-1]
+    root = np.sqrt(eigenvalues[kept])[:, None] * vectors[:, kept].T
+    shift = reference.mean - mean
+    traces = np.trace(reference.covariance) + (factor**2).sum()
+    nuclear = np.linalg.svd(root @ factor.T, compute_uv=False).sum()
+    return float(shift @ shift + traces - 2 * nuclear)
+
+
+def error_by_differences(reference: Gaussian, samples: Array, step: float = 1e-5) -> float:
+    """The jackknife error from two-sided differences of the weighted distance."""
+    n = len(samples)
+    psi = np.empty(n)
+    for row in range(n):
+        ends = []
+        for sign in (1.0, -1.0):
+            weights = np.full(n, (1 - sign * step) / n)
+            weights[row] += sign * step
+            ends.append(weighted_distance(reference, samples, weights))
+        psi[row] = (ends[0] - ends[1]) / (2 * step)
+    return float(np.sqrt((psi**2).sum() / (n * (n - 1))))
+
+
+@pytest.mark.parametrize("reference_count", [9, 400], ids=["reference of rank 8", "reference of full rank"])
+@pytest.mark.parametrize("count", [7, 24, 90])
+@pytest.mark.parametrize("as_moments", [False, True], ids=["vectors", "moments"])
+def test_error_equals_differences_at_every_rank(reference_count: int, count: int, as_moments: bool) -> None:
+    vectors, samples = correlated(reference_count, 24, 0), correlated(count, 24, 1)
+    reference = gaussian(vectors)
+    expected = error_by_differences(reference, samples)
+    found = frechet_estimate(reference if as_moments else vectors, samples)
+    # Forms in float32, whose rounding of 6e-8 averages out.
+    assert found.stderr == pytest.approx(expected, rel=2e-6)
+    assert found.value == pytest.approx(frechet_distance(vectors, samples), rel=1e-6 if as_moments else 1e-10)
+
+
+@pytest.mark.parametrize("count", [7, 90])
+def test_paired_error_is_the_sum_of_both_sides_influences(count: int) -> None:
+    """Both transports at once: against the two one-sided forms, each computed for itself."""
+    one = correlated(count, 12, 0)
+    other = one + 0.3 * correlated(count, 12, 1)
+
+    def psi(fixed: Array, drawn: Array, step: float = 1e-5) -> Array:
+        moments, values = gaussian(fixed), np.empty(count)
+        for row in range(count):
+            weights = np.full((2, count), (1 - step * np.array([[1.0], [-1.0]])) / count)
+            weights[:, row] += step * np.array([1.0, -1.0])
+            more, less = (weighted_distance(moments, drawn, each) for each in weights)
+            values[row] = (more - less) / (2 * step)
+        return values
+
+    both = psi(one, other) + psi(other, one)
+    expected = float(np.sqrt(((both - both.mean()) ** 2).sum() / (count * (count - 1))))
+    # Forms in float32, whose rounding of 6e-8 averages out; the sides cancel to a third of either.
+    assert paired_frechet_estimate(one, other).stderr == pytest.approx(expected, rel=2e-6)
+
+
+@pytest.mark.parametrize(("one_count", "other_count"), [(30, 40), (30, 500), (500, 30)])
+def test_moments_alone_below_full_rank_agree_with_their_vectors(one_count: int, other_count: int) -> None:
+    one, other = correlated(one_count, 100, 0), correlated(other_count, 100, 1)
+    expected = frechet_distance(one, other)
+    # The root of a direction that a covariance holds to 1e-16 is known to 1e-8.
+    assert frechet_distance(gaussian(one), gaussian(other)) == pytest.approx(expected, rel=1e-8)
+    assert frechet_distance(gaussian(one), other) == pytest.approx(expected, rel=1e-8)
+
+
 @pytest.mark.parametrize(
     ("first", "second", "message"),
     [

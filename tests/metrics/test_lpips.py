@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
+import threading
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import lpips
@@ -13,7 +16,7 @@ import torch
 from dar_bench.errors import UserError
 from dar_bench.hashing import sha256_file
 from dar_bench.metrics import lpips as ours
-from dar_bench.metrics.lpips import Lpips
+from dar_bench.metrics.lpips import Lpips, backbone_path, load_network
 
 # Layer of AlexNet's features to (out, in, kernel) of its convolution.
 ALEXNET = {0: (64, 3, 11), 3: (192, 64, 5), 6: (384, 192, 3), 8: (256, 384, 3), 10: (256, 256, 3)}
@@ -67,6 +70,26 @@ def test_missing_backbone_is_named_and_never_downloaded(store: Path) -> None:
     with pytest.raises(UserError, match=r"alexnet-owt-7be5be79\.pth is neither in .*Download https://"):
         Lpips()
     assert not store.exists()
+
+
+def test_a_training_fetches_the_backbone_into_the_store_once(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_backbone(tmp_path / "served", monkeypatch)
+    handler = functools.partial(SimpleHTTPRequestHandler, directory=str(tmp_path / "served"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setattr(ours, "_ADDRESS", f"http://127.0.0.1:{server.server_port}")
+        found = backbone_path("alex", fetch=True)
+        server.shutdown()
+    assert found == store / "alexnet-owt-7be5be79.pth"
+    # The server is gone: what is here serves.
+    sha256, network = load_network("alex", "cpu", fetch=True)
+    assert sha256 == sha256_file(found)
+    pixels = torch.rand(2, 3, 64, 64, requires_grad=True)
+    network(pixels, torch.zeros(2, 3, 64, 64)).mean().backward()
+    assert pixels.grad is not None and pixels.grad.abs().max() > 0
+    assert not any(parameter.requires_grad for parameter in network.parameters())
 
 
 def test_another_file_of_that_name_is_refused(store: Path) -> None:

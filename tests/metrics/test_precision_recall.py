@@ -82,12 +82,25 @@ def test_a_point_on_the_surface_is_inside() -> None:
     assert scores.coverage.value == pytest.approx(1 / 8)
 
 
-def test_errors_are_binomial_over_the_scored_set() -> None:
+def test_errors_are_binomial_and_of_cover_also_the_jackknife() -> None:
     reference, samples = clouds()
     scores = manifold_scores(reference, samples)
-    for estimate, n in ((scores.precision, 160), (scores.recall, 210), (scores.coverage, 210)):
+    distances = ((samples[:, None] - reference[None]) ** 2).sum(axis=2)
+    balls = {
+        "recall": distances <= (radii(samples, 3) ** 2)[:, None],
+        "coverage": distances <= (radii(reference, 5) ** 2)[None],
+    }
+    for estimate, name, n in (
+        (scores.precision, "precision", 160),
+        (scores.recall, "recall", 210),
+        (scores.coverage, "coverage", 210),
+    ):
+        variance = estimate.value * (1 - estimate.value) / n
+        if name in balls:
+            without = [np.delete(balls[name], row, axis=0).any(axis=0).mean() for row in range(160)]
+            variance += 159 * np.var(without)
         assert estimate.n == n
-        assert estimate.stderr == pytest.approx(np.sqrt(estimate.value * (1 - estimate.value) / n))
+        assert estimate.stderr == pytest.approx(np.sqrt(variance))
         assert estimate.interval is not None
         assert 0.0 <= estimate.interval[0] < estimate.value < estimate.interval[1] <= 1.0
     assert scores.density.n == 160 and scores.density.stderr > 0.0

@@ -1,0 +1,239 @@
+"""Measurements of a model: its images as a stream of which only features are kept, then every evaluator's scores."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, TypeVar
+
+from dar_bench.counting import ImageCost, generation_cost, reconstruction_cost
+from dar_bench.errors import UserError
+from dar_bench.evaluation import scoring
+from dar_bench.evaluation.extraction import (
+    FeatureCollector,
+    OnImages,
+    Sides,
+    distinct_extractors,
+    sides,
+)
+from dar_bench.evaluation.scoring import Panel, Scored, score_each
+from dar_bench.evaluation.team import extracted_batches
+from dar_bench.evaluators.base import Side
+from dar_bench.evaluators.pixels import PairScorer, optional_lpips
+from dar_bench.evaluators.scores import MINIMUM
+from dar_bench.features.base import FeatureParts
+from dar_bench.generation import GenerationRun
+from dar_bench.memory import PeakMemory
+from dar_bench.reconstruction import reconstruct, square_batches
+from dar_bench.runs.processes import Processes
+from dar_bench.sketches import Sketch, SketchCollector
+
+if TYPE_CHECKING:
+    from dar_bench.api import Options
+    from dar_bench.data import ImageSource
+    from dar_bench.evaluation.linting import Watch
+    from dar_bench.lint import Finding
+    from dar_bench.loading import LoadedGenerator, LoadedTokenizer
+
+T = TypeVar("T")
+
+ALONE = Processes()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """What came of a measurement.
+
+    Attributes:
+        results: one for every evaluator that could score.
+        missing: name to reason of those that could not.
+        samples: images that were scored.
+        seconds: wall-clock time of all of it; model_seconds: of that, in the model. ``None`` where the work was
+            shared with other measurements.
+        batch_size: images at a time.
+        image_cost: of one image, counted apart.
+        peak_memory: bytes, while images were made; ``None`` where the system does not tell.
+        tokens: codes made for an image; 0 for models without.
+        sketches: fingerprint of an extractor to what is kept of some samples, for later checks.
+        findings: what the lint found in the samples.
+    """
+
+    results: list[Scored]
+    samples: int
+    seconds: float | None
+    model_seconds: float | None
+    batch_size: int
+    missing: Mapping[str, str] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+    image_cost: ImageCost | None = None
+    peak_memory: int | None = None
+    tokens: int = 0
+    sketches: Mapping[str, Sketch] = field(default_factory=dict)
+
+    def sketch(self, scored: Scored) -> Sketch | None:
+        """Return the sketch on the features of the evaluator that scored."""
+        return self.sketches.get(scored.evaluator.extractor.fingerprint())
+
+
+class Stopwatch:
+    """Adds up the time spent inside an iterator."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def over(self, stream: Iterable[T]) -> Iterator[T]:
+        """Yield what ``stream`` yields, counting the time that it takes to make each item."""
+        iterator = iter(stream)
+        while True:
+            started = time.perf_counter()
+            try:
+                item = next(iterator)
+            except StopIteration:
+                return
+            finally:
+                self.seconds += time.perf_counter() - started
+            yield item
+
+
+def measure_generation(
+    generator: LoadedGenerator,
+    run: GenerationRun,
+    references: Sides,
+    panel: Panel,
+    *,
+    watch: Watch | None = None,
+    team: Processes = ALONE,
+    on_images: OnImages = lambda count: None,
+) -> Measurement:
+    """Generate, extract, score. Images are forgotten as soon as their features are there.
+
+    Args:
+        generator: makes the images.
+        run: which.
+        references: the reference for every extractor of the evaluators.
+        panel: who scores; all of them see the same images, generated once.
+        watch: looks over the samples as they pass.
+        team: processes that share the generation; this must be the first of them (``assist`` for the others).
+        on_images: told how many images were done.
+
+    Raises:
+        UserError: fewer samples or reference images than a protocol needs.
+    """
+    need_images(len(run.labels), "samples")
+    started = time.perf_counter()
+    cost = generation_cost(generator, run)
+    clock = Stopwatch()
+    collector = SketchCollector(len(run.labels))
+    extractors = distinct_extractors(panel.evaluators)
+    parts = {extractor.fingerprint(): FeatureParts() for extractor in extractors}
+    with PeakMemory(generator.options.device) as memory:
+        for batch, made in extracted_batches(team, generator.model, run, extractors, clock):
+            collector.add(batch.indices, batch.images, batch.codes)
+            if watch:
+                watch.lint.add(batch.images, batch.labels)
+            for fingerprint, part in made.items():
+                parts[fingerprint].add(part)
+            on_images(len(batch.indices))
+    features = {fingerprint: rows.join() for fingerprint, rows in parts.items()}
+    findings = watch.judge(features) if watch else []
+    samples = sides(features, name=generator.card.name, fingerprint="")
+    verdicts = score_each(panel, references, samples, scoring.generation(run.seed))
+    tokenizer = generator.tokenizer
+    return Measurement(
+        results=verdicts.results,
+        missing=verdicts.missing,
+        findings=findings,
+        samples=len(run.labels),
+        seconds=time.perf_counter() - started,
+        model_seconds=clock.seconds,
+        batch_size=run.batch_size,
+        image_cost=cost,
+        peak_memory=memory.bytes,
+        tokens=int(run.options.get("tokens", tokenizer.card.tokens)) if tokenizer else 0,
+        sketches={
+            extractor: collector.sketch(part, _side(references.get(extractor)))
+            for extractor, part in features.items()
+        },
+    )
+
+
+def assist(generator: LoadedGenerator, run: GenerationRun, panel: Panel, team: Processes) -> None:
+    """Make this process's share of a generation measurement for the first process of the team."""
+    extractors = distinct_extractors(panel.evaluators)
+    for _ in extracted_batches(team, generator.model, run, extractors, Stopwatch()):
+        raise ValueError("only the first process receives batches")
+
+
+def measure_reconstruction(
+    tokenizer: LoadedTokenizer,
+    source: ImageSource,
+    panel: Panel,
+    *,
+    seed: int,
+    options: Options,
+    batch_size: int,
+    watch: Watch | None = None,
+    on_images: OnImages = lambda count: None,
+) -> Measurement:
+    """Encode, decode, compare: every evaluator's distance, PSNR, SSIM, and LPIPS where it can be had.
+
+    Raises:
+        UserError: fewer images than the protocol needs, or one that cannot be read.
+    """
+    need_images(len(source), f"images of '{source.name}'")
+    started = time.perf_counter()
+    lpips, unavailable = optional_lpips(tokenizer.options.device)
+    pairs = PairScorer(lpips)
+    extractors = distinct_extractors(panel.evaluators)
+    originals, decoded = FeatureCollector(extractors), FeatureCollector(extractors)
+    collector = SketchCollector(len(source))
+    first = next(square_batches(source, tokenizer.card.image_size, 1, 1))[1]
+    cost = reconstruction_cost(tokenizer, first, seed=seed, options=options)
+    model_seconds = 0.0
+    with PeakMemory(tokenizer.options.device) as memory:
+        for batch in reconstruct(tokenizer.model, source, seed=seed, options=options, batch_size=batch_size):
+            model_seconds += batch.seconds
+            pairs.add(batch.originals.numpy(), batch.images.numpy())
+            originals.add(batch.originals)
+            decoded.add(batch.images)
+            collector.add(batch.indices, batch.images, batch.codes)
+            if watch:
+                watch.lint.add(batch.images)
+                watch.lint.compare(batch.originals, batch.images)
+            on_images(len(batch.indices))
+    content = f"{source.fingerprint()};center-crop-{tokenizer.card.image_size}"
+    references = sides(originals.features(), name=source.name, fingerprint=content)
+    features = decoded.features()
+    findings = watch.judge(features) if watch else []
+    samples = sides(features, name=tokenizer.card.name, fingerprint="")
+    verdicts = score_each(panel, references, samples, scoring.reconstruction)
+    pixels = pairs.scores()
+    return Measurement(
+        results=[
+            replace(one, scores=[*one.scores, *pixels], unavailable=unavailable) for one in verdicts.results
+        ],
+        missing=verdicts.missing,
+        findings=findings,
+        samples=len(pairs),
+        seconds=time.perf_counter() - started,
+        model_seconds=model_seconds,
+        batch_size=batch_size,
+        image_cost=cost,
+        peak_memory=memory.bytes,
+        sketches={extractor: collector.sketch(part) for extractor, part in features.items()},
+    )
+
+
+def _side(found: Side | UserError | None) -> Side | None:
+    return found if isinstance(found, Side) else None
+
+
+def need_images(count: int, what: str) -> None:
+    """Tell too few images before the work, not after it."""
+    if count < MINIMUM:
+        raise UserError(
+            f"Too few images: {count} {what}.",
+            why=f"The scores need at least {MINIMUM}.",
+            hint="Use more; scores settle only with thousands.",
+        )

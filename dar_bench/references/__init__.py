@@ -1,0 +1,1 @@
+"""Reference statistics: what is published, what a file holds, and how one is made."""

@@ -9,16 +9,24 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from dar_bench.hashing import sha256_json
 from dar_bench.results.portable import portable_text
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
-Kind = Literal["reconstruction", "generation", "training"]
+Kind = Literal["reconstruction", "generation", "training", "images"]
 Origin = Literal["measured", "reported"]
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -49,6 +57,18 @@ class _Part(BaseModel):
     """A part of a record: fixed once made, and without fields that the schema does not know."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    added: ClassVar[frozenset[str]] = frozenset()
+    """Fields that version 1 did not have."""
+
+    @model_serializer(mode="wrap")
+    def _leave_out_empty_additions(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        data: dict[str, Any] = handler(self)
+        return {
+            key: value
+            for key, value in data.items()
+            if key not in self.added or value not in (None, "", [], {})
+        }
 
 
 class Score(_Part):
@@ -97,16 +117,21 @@ class Model(_Part):
     """Name of its card."""
 
     weights_sha256: Sha256 | None = None
-    """Hash of the weights file that was loaded; ``None`` only in reported records."""
+    """Hash of the weights file that was loaded; ``None`` only in reported records and those of images."""
 
     parameters: Count | None = None
     """Parameters used at inference."""
 
     tokenizer: str = ""
-    """Name of the tokenizer's card, for generators that need one."""
+    """Name of the card of the tokenizer or autoencoder, for generators that need one."""
 
     tokenizer_sha256: Sha256 | None = None
-    """Hash of the tokenizer's weights."""
+    """Hash of its weights."""
+
+    family: str = ""
+    """Group of the paper's Table 3, for reported models that no installed card places."""
+
+    added = frozenset({"family"})
 
 
 class Evaluator(_Part):
@@ -166,10 +191,28 @@ class Cost(_Part):
     """Images made per second of ``model_seconds``."""
 
     tokens_per_second: Finite | None = None
-    """Tokens sampled per second, over all samples of a batch."""
+    """Codes made per second of ``model_seconds``, over all samples of a batch."""
 
     batch_size: Count | None = None
     """Images made at a time."""
+
+    flops_per_image: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    """Floating-point operations for one image as they were executed, guidance included; a multiplication with its
+    addition counts two. Matrix products, convolutions and attention only, as is the custom."""
+
+    network_evaluations: dict[str, Count] = Field(default_factory=dict)
+    """How often each network runs for one image, one after the other: ``generator``, ``tokenizer``."""
+
+    first_preview_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    """Time from the request for one image to its first preview; for models without previews, to the image."""
+
+    peak_memory_bytes: Count | None = None
+    """Most memory held while images were made: on a GPU what was allocated there, weights included; on a CPU what
+    the process held above the state with the model loaded."""
+
+    added = frozenset(
+        {"flops_per_image", "network_evaluations", "first_preview_seconds", "peak_memory_bytes"}
+    )
 
 
 class Curve(_Part):
@@ -193,11 +236,27 @@ class Curve(_Part):
         return self
 
 
+class Reading(_Part):
+    """What one source says of how a reported number was made, where the sources disagree."""
+
+    by: str = Field(min_length=1)
+    """The source: ``paper``, ``published script``."""
+
+    options: Annotated[dict[str, Any], AfterValidator(_portable_json)] = Field(default_factory=dict)
+    """The options that it states differently from the record's own."""
+
+    scores: dict[str, Finite] = Field(default_factory=dict)
+    """The scores that it states differently."""
+
+    note: PortableText = ""
+    """What it says, in words."""
+
+
 class Record(_Part):
     """One measurement, or one row of a paper's table."""
 
-    schema_version: Literal[1] = 1
-    """Version of this schema."""
+    schema_version: Literal[1, 2] = 2
+    """Version of this schema that the record was written in."""
 
     kind: Kind
     """What was measured."""
@@ -206,10 +265,13 @@ class Record(_Part):
     """``measured`` by this tool, or ``reported`` by a publication."""
 
     source: PortableText = ""
-    """For reported records: publication, table and row."""
+    """For reported records: publication and table (``D-AR Table 3``)."""
+
+    row: PortableText = ""
+    """For reported records: the table's row or column, as printed."""
 
     model: Model
-    """What made the images."""
+    """What made the images; of the kind ``images``, where nobody knows it, the sample set's name alone."""
 
     options: Annotated[dict[str, Any], AfterValidator(_portable_json)] = Field(default_factory=dict)
     """The model's options, complete with defaults, and for training the recipe; JSON values only."""
@@ -237,6 +299,14 @@ class Record(_Part):
 
     curves: list[Curve] = Field(default_factory=list)
     """Training curves, for training records."""
+
+    readings: list[Reading] = Field(default_factory=list)
+    """For reported records whose sources disagree: what each says. ``options`` is our own reading."""
+
+    sketch: Sha256 | None = None
+    """Hash of the file beside the record that lets a part of the samples be checked (``results verify``)."""
+
+    added = frozenset({"row", "readings", "sketch"})
 
     command: list[PortableText] = Field(default_factory=list)
     """The command line, paths outside the project shortened to their last component."""
@@ -270,7 +340,10 @@ class Record(_Part):
             bare = [score.name for score in self.scores if score.stderr is None and score.interval is None]
             if bare:
                 raise ValueError(f"the measured score {bare[0]} has neither a standard error nor an interval")
-            if self.model.weights_sha256 is None:
+            if self.kind == "images":
+                if not self.options.get("samples_fingerprint"):
+                    raise ValueError("a record of images needs the fingerprint of the samples")
+            elif self.model.weights_sha256 is None:
                 raise ValueError("a measured record needs the hash of the model's weights")
         elif not self.source:
             raise ValueError("a reported record needs its source")

@@ -1,7 +1,8 @@
 """Records as files: one JSON document each, named by its content, in any folder.
 
 Equal measurements get equal names and different ones different names, so that folders of records merge (in
-git or by copying) without conflict. A record that cannot be read is reported beside those that can.
+git or by copying) without conflict. A record that cannot be read is reported beside those that can. The rows of
+a published table share one file (``dar_bench.results.published``).
 """
 
 from __future__ import annotations
@@ -18,21 +19,33 @@ from pydantic import ValidationError
 
 from dar_bench.errors import UserError
 from dar_bench.files import write_text
+from dar_bench.results.published import is_table, table_digest, table_rows
 from dar_bench.results.record import Record
 
 DEFAULT_FOLDER = Path("results")
 """Where commands write and read records unless told otherwise, in the working folder."""
 
 _DIGITS = 12
+_CHANGED = "Its content does not have the hash in its name: it was changed."
 _NAME = re.compile(rf"-(?P<digits>[0-9a-f]{{{_DIGITS}}})\.json$")
 
 
 @dataclass(frozen=True, kw_only=True)
 class StoredRecord:
-    """A record and its file."""
+    """A record and its file, which it shares with others where it is a row of a published table."""
 
     path: Path
     record: Record
+
+    @property
+    def name(self) -> str:
+        """The record's own name: kind, model and the beginning of its content hash."""
+        return file_name(self.record).removesuffix(".json")
+
+    @property
+    def digits(self) -> str:
+        """The beginning of its content hash, by which commands find it."""
+        return self.record.content_hash()[:_DIGITS]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +80,7 @@ class RecordStore:
         A measurement that is there already stays as it is, with its date.
         """
         path = self.folder / file_name(record)
-        if path.is_file() and not isinstance(_read(path), Problem):
+        if path.is_file() and not isinstance(_read(path)[0], Problem):
             return path
         write_text(path, canonical_text(record))
         return path
@@ -87,36 +100,44 @@ class RecordStore:
                 hint="Measure something first, or name the folder with --folder.",
             )
         found = [
-            _read(path)
+            item
             for path in sorted(self.folder.rglob("*.json"))
             if _NAME.search(path.name)
             and not any(part.startswith(".") for part in path.relative_to(self.folder).parts)
+            for item in _read(path)
         ]
         records = [item for item in found if isinstance(item, StoredRecord)]
         return Listing(
+            # The rows of a table have one date and one file: they stay in the table's order.
             records=tuple(sorted(records, key=lambda item: (item.record.created, item.path.name))),
             problems=tuple(item for item in found if isinstance(item, Problem)),
         )
 
     def find(self, name: str) -> StoredRecord:
-        """Return the record of this file name, or of this beginning of a file name or of a content hash.
+        """Return the record of this name, or of this beginning of a name or of a content hash.
 
         Raises:
             UserError: no record, or more than one.
         """
-        listing = self.read()
-        matches = [item for item in listing.records if _matches(item.path, name)]
-        if len(matches) == 1:
-            return matches[0]
-        if matches:
-            names = ", ".join(item.path.name for item in matches[:4])
-            raise UserError(f"'{name}' means {len(matches)} records.", why=f"Among them: {names}.")
-        for problem in listing.problems:
-            if _matches(problem.path, name):
-                raise UserError(f"The record '{problem.path.name}' cannot be read.", why=problem.reason)
-        raise UserError(
-            f"No record '{name}' in '{self.folder}'.", hint="See what is there: dar-bench results list"
-        )
+        return find_in(self.read(), name, self.folder)
+
+
+def find_in(listing: Listing, name: str, folder: Path) -> StoredRecord:
+    """Return the record of a listing with this name, or this beginning of a name or of a content hash.
+
+    Raises:
+        UserError: no record, or more than one.
+    """
+    matches = [item for item in listing.records if _matches(item, name)]
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        names = ", ".join(item.name for item in matches[:4])
+        raise UserError(f"'{name}' means {len(matches)} records.", why=f"Among them: {names}.")
+    for problem in listing.problems:
+        if problem.path.name.startswith(name):
+            raise UserError(f"The record '{problem.path.name}' cannot be read.", why=problem.reason)
+    raise UserError(f"No record '{name}' in '{folder}'.", hint="See what is there: dar-bench results list")
 
 
 def read_record(path: str | Path) -> Record:
@@ -126,9 +147,14 @@ def read_record(path: str | Path) -> Record:
         UserError: it is missing, damaged, changed since it was written, or of a newer schema.
     """
     found = _read(Path(path))
-    if isinstance(found, Problem):
-        raise UserError(f"The record '{path}' cannot be read.", why=found.reason)
-    return found.record
+    if isinstance(found[0], Problem):
+        raise UserError(f"The record '{path}' cannot be read.", why=found[0].reason)
+    if len(found) > 1:
+        raise UserError(
+            f"'{path}' is a table of {len(found)} records.",
+            hint="Name one of them by its digits; 'dar-bench results list --origin reported' shows them.",
+        )
+    return found[0].record
 
 
 def canonical_text(record: Record) -> str:
@@ -153,10 +179,11 @@ def rows(records: Iterable[StoredRecord]) -> list[dict[str, Any]]:
     for item in records:
         record = item.record
         common = {
-            "record": item.path.stem,
+            "record": item.name,
             "created": record.created.isoformat(),
             "kind": record.kind,
             "origin": record.origin,
+            "source": ", ".join(part for part in (record.source, record.row) if part),
             "model": record.model.name,
             "samples": record.samples,
             "reference": record.evaluator.reference if record.evaluator else "",
@@ -193,27 +220,50 @@ def to_frame(records: Sequence[StoredRecord]) -> Any:
     return pandas.DataFrame(rows(records))
 
 
-def _matches(path: Path, name: str) -> bool:
-    digits = _NAME.search(path.name)
-    return path.name.startswith(name) or (digits is not None and digits["digits"].startswith(name))
+def _matches(item: StoredRecord, name: str) -> bool:
+    wanted = name.removesuffix(".json")
+    return item.name.startswith(wanted) or item.digits.startswith(wanted)
 
 
-def _read(path: Path) -> StoredRecord | Problem:
+def _read(path: Path) -> list[StoredRecord | Problem]:
+    """Return what a file holds; never empty, and only a table holds more than one."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-        record = Record.model_validate(data)
     except OSError as error:
-        return Problem(path=path, reason=f"It cannot be opened: {error.strerror}.")
+        return [Problem(path=path, reason=f"It cannot be opened: {error.strerror}.")]
     except UnicodeDecodeError:
-        return Problem(path=path, reason="It is not a text in UTF-8.")
+        return [Problem(path=path, reason="It is not a text in UTF-8.")]
     except json.JSONDecodeError as error:
-        return Problem(path=path, reason=f"It is not JSON: {error.msg} at line {error.lineno}.")
+        return [Problem(path=path, reason=f"It is not JSON: {error.msg} at line {error.lineno}.")]
+    return _read_table(path, data) if is_table(data) else [_read_one(path, data)]
+
+
+def _read_one(path: Path, data: Any) -> StoredRecord | Problem:
+    try:
+        record = Record.model_validate(data)
     except ValidationError as error:
         return Problem(path=path, reason=_first_error(error))
     digits = _NAME.search(path.name)
     if digits is not None and not record.content_hash().startswith(digits["digits"]):
-        return Problem(path=path, reason="Its content does not have the hash in its name: it was changed.")
+        return Problem(path=path, reason=_CHANGED)
     return StoredRecord(path=path, record=record)
+
+
+def _read_table(path: Path, data: dict[str, Any]) -> list[StoredRecord | Problem]:
+    digits = _NAME.search(path.name)
+    if digits is not None and not table_digest(data).startswith(digits["digits"]):
+        return [Problem(path=path, reason=_CHANGED)]
+    try:
+        expanded = table_rows(data)
+    except ValueError as error:
+        return [Problem(path=path, reason=f"It is no table: {error}.")]
+    found: list[StoredRecord | Problem] = []
+    for number, fields in enumerate(expanded, 1):
+        try:
+            found.append(StoredRecord(path=path, record=Record.model_validate(fields)))
+        except ValidationError as error:
+            found.append(Problem(path=path, reason=f"Row {number}: {_first_error(error)}"))
+    return found or [Problem(path=path, reason="It is a table without rows.")]
 
 
 def _first_error(error: ValidationError) -> str:

@@ -85,3 +85,63 @@ def test_help_pages_have_examples(capsys: pytest.CaptureFixture[str]) -> None:
         assert run(["results", *command, "--help"]) == 0
         assert "Example" in capsys.readouterr().out
     assert inspect.getdoc(list_records.callback)
+
+
+def test_reported_records_come_with_the_package(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    nowhere = str(tmp_path / "nowhere")
+    command = ["results", "list", "--folder", nowhere, "--origin", "reported", "--json"]
+    assert run([*command, "--model", "dar-l", "--score", "FID", "--option", "tokens=64"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [(row["source"], row["value"]) for row in found] == [("D-AR Table 5, 64 tokens", 7.38)]
+    assert run(["results", "list", "--folder", nowhere]) == 2
+    assert run(["results", "list", "--folder", nowhere, "--origin", "reported", "--option", "tokens"]) == 2
+    assert "NAME=VALUE" in capsys.readouterr().err
+
+
+def test_a_published_row_is_shown_by_its_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = ["--folder", str(tmp_path / "nowhere")]
+    assert run(["results", "show", "D-AR Table 3, D-AR-L", *folder]) == 0
+    shown = capsys.readouterr().out
+    assert "according to the published script" in shown and "linear:1.2-8.0" in shown
+    assert run(["results", "show", "D-AR Table 4, none", *folder]) == 2
+    assert "dar-xl, D-AR Table 4, none" in capsys.readouterr().err
+    assert run(["results", "show", "dar-xl, D-AR Table 4, none", *folder, "--json"]) == 0
+    assert Record.model_validate_json(capsys.readouterr().out).score("FID").value == 5.11  # type: ignore[union-attr]
+
+
+def test_pareto(tmp_path: Path, make_record: MakeRecord, capsys: pytest.CaptureFixture[str]) -> None:
+    store = RecordStore(tmp_path)
+    for steps, fd, seconds in ((4, 20.0, 5.0), (8, 12.0, 10.0), (16, 14.0, 20.0)):
+        score = {"name": "FD[toy]", "value": fd, "stderr": 0.25, "n": 500, "protocol": "p"}
+        store.write(make_record(options={"steps": steps}, scores=[score], cost={"model_seconds": seconds}))
+    elsewhere = {"name": "FD[toy]", "value": 1.0, "stderr": 0.25, "n": 500, "protocol": "another"}
+    store.write(make_record(scores=[elsewhere], cost={"model_seconds": 1.0}))
+    command = ["results", "pareto", "--folder", str(tmp_path), "--score", "FD[toy]", "--cost", "seconds"]
+    assert run([*command, "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [(row["options"], row["cost"], row["value"]) for row in rows] == [
+        ("steps 4", 0.01, 20.0),
+        ("steps 8", 0.02, 12.0),
+    ]
+    assert run([*command, "--all"]) == 0
+    assert "14.00 ± 0.25" in capsys.readouterr().out
+    assert run([*command[:-1], "flops"]) == 2
+    assert "FLOPs per image" in capsys.readouterr().err
+
+
+def test_latex(tmp_path: Path, make_record: MakeRecord, capsys: pytest.CaptureFixture[str]) -> None:
+    store = RecordStore(tmp_path)
+    store.write(
+        make_record(model=Model(name="a_b & 50%", weights_sha256="0" * 64), options={"cfg": "x^2~{y}"})
+    )
+    assert run(["results", "export", "--folder", str(tmp_path), "--format", "latex", "--score", "FD"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        r"% needs \usepackage{booktabs}",
+        r"\begin{tabular}{llrr}",
+        r"\toprule",
+        r"Model & Options & $n$ & FD{[}toy{]} \\",
+        r"\midrule",
+        r"a\_b \& 50\% & cfg x\textasciicircum{}2\textasciitilde{}\{y\} & 500 & $12.35 \pm 0.25$ \\",
+        r"\bottomrule",
+        r"\end{tabular}",
+    ]

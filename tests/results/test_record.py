@@ -69,7 +69,7 @@ def test_paths_of_the_machine_do_not_enter(make_record: MakeRecord) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"schema_version": 2}, "schema version 2, this dar-bench reads up to 1"),
+        ({"schema_version": 3}, "schema version 3, this dar-bench reads up to 2"),
         ({"colour": "red"}, "Extra inputs"),
         ({"kind": "poetry"}, "generation"),
         ({"samples": -1}, "greater than or equal to 0"),

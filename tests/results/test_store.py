@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dar_bench.errors import UserError
-from dar_bench.results import export
+from dar_bench.results import export, texts
 from dar_bench.results.record import Model, Record, Score
 from dar_bench.results.store import RecordStore, canonical_text, file_name, read_record, rows, to_frame
 
@@ -73,7 +73,7 @@ def test_a_damaged_record_is_reported_and_the_rest_still_reads(
     good = make_record()
     store.write(good)
     text = canonical_text(make_record(samples=7))
-    newer = text.replace('"schema_version": 1', '"schema_version": 9')
+    newer = text.replace('"schema_version": 2', '"schema_version": 9')
     damage = {
         "a-000000000001.json": text[: len(text) // 2],
         "b-000000000002.json": newer,
@@ -161,7 +161,7 @@ def test_frame_without_pandas_says_what_to_install(monkeypatch: pytest.MonkeyPat
 def test_values_are_shown_to_two_digits_of_their_error(
     value: float, stderr: float | None, expected: str
 ) -> None:
-    assert export.display(Score(name="x", value=value, stderr=stderr, n=1)) == expected
+    assert texts.display(Score(name="x", value=value, stderr=stderr, n=1)) == expected
 
 
 def test_exports(tmp_path: Path, make_record: MakeRecord) -> None:

@@ -1,0 +1,1 @@
+"""Regression checks: what ``checks.toml`` expects, measured again and judged."""

@@ -11,6 +11,7 @@ CARD = GeneratorCard(
     image_size=8,
     num_classes=4,
     load="toy_images.model:load",
+    count_parameters="toy_images.model:count_parameters",
     layout="toy_images.model:layout",
     options=(
         Option(name="noise", type="int", default=3, help="largest change of a pixel", minimum=0, maximum=20),
@@ -24,6 +25,12 @@ plugin = Plugin(
     name="toy-images",
     cards=(CARD,),
     commands=(
-        CommandSpec(group="train", name="colours", target="toy_images.model:train", help="Average a class."),
+        CommandSpec(
+            group="train",
+            name="colours",
+            target="toy_images.model:train",
+            help="Average a class.",
+            smoke=("--data", "{images}", "--out", "{out}"),
+        ),
     ),
 )

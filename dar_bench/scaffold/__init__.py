@@ -1,0 +1,1 @@
+"""Plugin projects to start from: templates, and the code that writes one."""

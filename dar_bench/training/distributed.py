@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import atexit
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from dar_bench import process_group
 from dar_bench.devices import check_compiler
 from dar_bench.errors import UserError
 from dar_bench.training.recipe import TrainConfig
@@ -54,8 +54,7 @@ def start(config: TrainConfig) -> Accelerator:
             f"Training runs data-parallel only; the launcher asked for {accelerator.distributed_type.name}.",
             hint="Use torchrun, or 'accelerate launch --multi_gpu'.",
         )
-    # Without this, the background threads of a process group abort the interpreter while it exits.
-    atexit.register(_leave)
+    process_group.joined()
     return accelerator
 
 
@@ -109,6 +108,35 @@ def global_mean(total: Tensor, count: Tensor) -> Tensor:
     return total * world_size() / everywhere.clamp(min=1.0)
 
 
+def gather_rows(rows: Tensor) -> Tensor:
+    """Return the rows of all processes, (W * B, ...), in the order of the processes.
+
+    For losses that compare samples with each other: every process computes the same loss from all rows and gets
+    the gradient of its own, times W, so that averaging the parameters' gradients over processes gives that of one
+    process with all rows. (PyTorch's own differentiable gather adds up gradients of other places under gloo.)
+
+    Args:
+        rows: (B, ...), of the same shape in every process.
+    """
+    if world_size() == 1:
+        return rows
+    gathered: Tensor = _GatherRows.apply(rows)
+    return gathered
+
+
+class _GatherRows(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor) -> Tensor:
+        parts = [torch.empty_like(rows) for _ in range(world_size())]
+        dist.all_gather(parts, rows.contiguous())
+        ctx.own = slice(rank() * len(rows), (rank() + 1) * len(rows))
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return gradient[ctx.own] * world_size()
+
+
 def on_main(action: Callable[[], T]) -> T:
     """Run ``action`` on the main process and return its result on all; it must be picklable.
 
@@ -131,9 +159,3 @@ def on_main(action: Callable[[], T]) -> T:
     if status:
         raise SystemExit(status)
     return result  # type: ignore[return-value]
-
-
-def _leave() -> None:
-    """End the process group, where there is one."""
-    if dist.is_available() and dist.is_initialized():
-        dist.destroy_process_group()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 import time
+import types
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -16,6 +18,8 @@ from dar_bench.console import note
 from dar_bench.files import atomic_path, write_text, writing
 from dar_bench.training.distributed import mean_over_processes
 
+_LATE = "late:"
+
 
 class MetricWindow:
     """Means of the scalars since the last log entry; it can be stored, so that resuming loses nothing."""
@@ -23,11 +27,17 @@ class MetricWindow:
     def __init__(self, stored: Mapping[str, float] | None = None):
         stored = dict(stored or {})
         self.count = int(stored.pop("count", 0))
+        # Steps of the window before a scalar that came into being in the middle of it.
+        self._late = {
+            name.removeprefix(_LATE): int(stored.pop(name)) for name in list(stored) if name.startswith(_LATE)
+        }
         self._sums: dict[str, Tensor | float] = dict(stored)
 
     def add(self, scalars: Mapping[str, Tensor]) -> None:
         """Count one step; the values stay on their device until somebody asks."""
         for name, value in scalars.items():
+            if name not in self._sums and self.count:
+                self._late[name] = self.count
             self._sums[name] = self._sums.get(name, 0.0) + value.detach().float()
         self.count += 1
 
@@ -39,17 +49,22 @@ class MetricWindow:
         values = [torch.as_tensor(self._sums[name], dtype=torch.float32).cpu() for name in names]
         device = next((value.device for value in self._sums.values() if isinstance(value, Tensor)), None)
         together = mean_over_processes(torch.stack(values).to(device or "cpu")).tolist()
-        return {**dict(zip(names, together, strict=True)), "count": self.count}
+        late = {_LATE + name: count for name, count in self._late.items()}
+        return {**dict(zip(names, together, strict=True)), **late, "count": self.count}
 
     def means(self) -> dict[str, float]:
         """Return the means over the window; all processes must call it."""
         sums = self.sums()
-        count = max(int(sums.pop("count")), 1)
-        return {name: value / count for name, value in sums.items()}
+        count = int(sums.pop("count"))
+        return {
+            name: value / max(count - self._late.get(name, 0), 1)
+            for name, value in sums.items()
+            if not name.startswith(_LATE)
+        }
 
     def clear(self) -> None:
         """Start a new window."""
-        self._sums, self.count = {}, 0
+        self._sums, self._late, self.count = {}, {}, 0
 
 
 class RunLog:
@@ -143,6 +158,12 @@ def _save_png(path: Path, grid: Tensor) -> None:
 def _tensorboard(folder: Path, step: int) -> Any:
     """Return a TensorBoard writer that hides entries after ``step``; ``None`` where it is not installed."""
     try:
+        import tensorboard.compat
+
+        # TensorBoard loads TensorFlow where it finds it, unless a module of this name is there: seconds of start-up, a
+        # gigabyte of memory and now and then a crash beside torch, for nothing that is used here.
+        name = f"{tensorboard.compat.__name__}.notf"
+        sys.modules.setdefault(name, types.ModuleType(name))
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         return None

@@ -20,6 +20,7 @@ from dar_bench.errors import EXIT_CHECK_FAILED, EXIT_INTERRUPTED, UserError
 from dar_bench.training import checkpoint
 from dar_bench.training.distributed import any_process, is_main, on_main, rank, start, world_size
 from dar_bench.training.ema import Ema
+from dar_bench.training.learner import Learner
 from dar_bench.training.loader import Batch, batches
 from dar_bench.training.logs import MetricWindow, RunLog, say_progress
 from dar_bench.training.measure import Clock, device_name, memory_gib
@@ -29,7 +30,7 @@ from dar_bench.training.run_folder import RunFolder, versions
 from dar_bench.training.schedules import ema_decay, learning_rate
 from dar_bench.training.seeding import seed_step
 from dar_bench.training.signals import StopRequest
-from dar_bench.training.task import TrainingTask
+from dar_bench.training.task import Adversary, TrainingTask, parameter_groups
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -67,7 +68,7 @@ def train(task: TrainingTask, recipe: TrainingRecipe, run_dir: Path, *, resume: 
 
 
 class Trainer:
-    """The state of one training: weights, average, optimizer, step."""
+    """The state of one training: weights, average, optimizer, step; those of an adversary where there is one."""
 
     def __init__(
         self,
@@ -87,16 +88,19 @@ class Trainer:
         self.module = task.module.to(self.device).train()
         task.prepare(self.device)
         self.ema = Ema(self.module)
-        self.optimizer = _optimizer(task, recipe, self.device)
+        self.learner = Learner(
+            self.module,
+            task.parameter_groups(recipe.optimizer),
+            recipe.optimizer,
+            accelerator,
+            self.config.precision,
+        )
+        self.opponent = self._opponent(task.adversary)
         if resumed:
-            stored = resumed.tensors()
-            self.module.load_state_dict(stored["module"])
-            self.ema.module.load_state_dict(stored["ema"])
-            self.optimizer.load_state_dict(stored["optimizer"])
-        if self.config.compile:
-            self.module.compile()
-        # One process gets the module itself back, several get DDP, whose hooks average the gradients.
-        self.wrapped: nn.Module = accelerator.prepare(self.module)
+            self._load(resumed.tensors())
+        self.learner.prepare(compile=self.config.compile)
+        if self.opponent:
+            self.opponent.prepare(compile=False)
         self.sampler = StepSampler(
             count=len(task.dataset),
             seed=self.config.seed,
@@ -109,6 +113,19 @@ class Trainer:
         )
         self._bad_step = torch.zeros((), dtype=torch.int64, device=self.device)
         self._clock = Clock()
+
+    def _opponent(self, adversary: Adversary | None) -> Learner | None:
+        if adversary is None:
+            return None
+        module = adversary.module.to(self.device).train()
+        groups = parameter_groups(module.parameters(), adversary.optimizer)
+        return Learner(module, groups, adversary.optimizer, self.accelerator, self.config.precision)
+
+    def _load(self, stored: dict[str, Any]) -> None:
+        self.learner.load(stored["module"], stored["optimizer"])
+        self.ema.module.load_state_dict(stored["ema"])
+        if self.opponent:
+            self.opponent.load(stored["adversary"], stored["adversary_optimizer"])
 
     def attach(self, folder: RunFolder) -> None:
         """Make this process the one that writes."""
@@ -156,40 +173,36 @@ class Trainer:
         self._finished()
 
     def one_step(self, data: Iterator[Batch]) -> None:
-        """Draw one global batch, update the weights and their average."""
-        optimizer, micro_batches = self.optimizer, self.sampler.micro_batches
-        rate = learning_rate(
+        """Draw one global batch, update the weights and their average, then the adversary, if it is its time."""
+        parts = self.sampler.micro_batches
+        seed_step(self.config.seed, self.step, rank())
+        made = [
+            self.learner.accumulate(next(data), parts=parts, last=number == parts - 1)
+            for number in range(parts)
+        ]
+        numbers = self.learner.update(self._rate(self.learner))
+        bad = ~(torch.isfinite(numbers["loss"]) & torch.isfinite(numbers["grad_norm"]))
+        self.ema.update(ema_decay(self.step, self.recipe.ema))
+        adversary = self.task.adversary
+        if self.opponent and adversary and self.step >= adversary.start:
+            for number, batch in enumerate(made):
+                self.opponent.accumulate(batch, parts=parts, last=number == parts - 1)
+            theirs = self.opponent.update(self._rate(self.opponent))
+            bad |= ~(torch.isfinite(theirs["loss"]) & torch.isfinite(theirs["grad_norm"]))
+            numbers |= {f"adversary_{name}": value for name, value in theirs.items()}
+        self.step += 1
+        self.window.add(numbers)
+        self._note_bad_step(bad)
+        self.task.after_step(self.step)
+        self._clock.count(self.config.batch_size)
+
+    def _rate(self, learner: Learner) -> float:
+        return learning_rate(
             self.step,
-            peak=self.recipe.optimizer.lr,
+            peak=learner.config.lr,
             schedule=self.recipe.schedule,
             total_steps=self.config.steps,
         )
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        seed_step(self.config.seed, self.step, rank())
-        totals: dict[str, Tensor] = {}
-        for number in range(micro_batches):
-            batch = next(data)
-            # Gradients travel between processes once per step, with the last micro-batch.
-            held = number < micro_batches - 1
-            with self.accelerator.no_sync(self.wrapped) if held else contextlib.nullcontext():
-                with torch.autocast(
-                    self.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16"
-                ):
-                    loss, scalars = self.wrapped(batch)
-                self.accelerator.backward(loss / micro_batches)
-            for name, value in {"loss": loss, **scalars}.items():
-                totals[name] = totals.get(name, 0.0) + value.detach().float() / micro_batches
-        clip = self.recipe.optimizer.clip_norm or float("inf")
-        norm = nn.utils.clip_grad_norm_(self.module.parameters(), clip)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        self.ema.update(ema_decay(self.step, self.recipe.ema))
-        self.step += 1
-        self.window.add({**totals, "grad_norm": norm})
-        self._note_bad_step(totals["loss"], norm)
-        self.task.after_step(self.step)
-        self._clock.count(self.config.batch_size)
 
     def write_log(self) -> None:
         """Write the means since the last entry: over steps, micro-batches and processes."""
@@ -202,7 +215,7 @@ class Trainer:
         if self.log is None:
             return
         self.loss = numbers["loss"]
-        numbers["lr"] = self.optimizer.param_groups[0]["lr"]
+        numbers["lr"] = self.learner.optimizer.param_groups[0]["lr"]
         numbers["epoch"] = self.step * self.config.batch_size / len(self.task.dataset)
         numbers["images_per_second"] = self._clock.rate()
         numbers["memory_gib"] = memory_gib(self.device)
@@ -234,13 +247,17 @@ class Trainer:
         window = self.window.sums()
         if self.folder is None:
             return
+        state = {
+            "module": self.module.state_dict(),
+            "ema": self.ema.module.state_dict(),
+            "optimizer": self.learner.optimizer.state_dict(),
+        }
+        if self.opponent:
+            state["adversary"] = self.opponent.module.state_dict()
+            state["adversary_optimizer"] = self.opponent.optimizer.state_dict()
         checkpoint.save(
             self.folder.checkpoints,
-            {
-                "module": self.module.state_dict(),
-                "ema": self.ema.module.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
-            },
+            state,
             step=self.step,
             recipe=to_dict(self.recipe),
             versions=versions(),
@@ -256,9 +273,8 @@ class Trainer:
             target.mkdir(exist_ok=True)
             self.task.export(self.ema.module, target)
 
-    def _note_bad_step(self, loss: Tensor, norm: Tensor) -> None:
+    def _note_bad_step(self, bad: Tensor) -> None:
         """Remember the first step whose loss or gradient is not finite, without waiting for the device."""
-        bad = ~(torch.isfinite(loss) & torch.isfinite(norm))
         self._bad_step = torch.where((self._bad_step == 0) & bad, self.step, self._bad_step)
 
     def _stop_if_not_finite(self) -> None:
@@ -313,17 +329,6 @@ class Trainer:
                 bar.advance()
 
             yield advance
-
-
-def _optimizer(task: TrainingTask, recipe: TrainingRecipe, device: torch.device) -> torch.optim.Optimizer:
-    config = recipe.optimizer
-    return torch.optim.AdamW(
-        task.parameter_groups(config),
-        lr=config.lr,
-        betas=config.betas,
-        eps=config.eps,
-        fused=device.type in ("cpu", "cuda"),
-    )
 
 
 def _due(step: int, every: int) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,6 +26,23 @@ class DrawDataset(Protocol):
     def __getitem__(self, key: tuple[int, int]) -> dict[str, Tensor]: ...
 
 
+@dataclass(frozen=True, kw_only=True)
+class Adversary:
+    """A network that is trained against the task's module: once after every update of it, on what it has made.
+
+    Attributes:
+        module: ``forward(made) -> (loss, scalars)`` with the tensors that the task's module returned as a third
+            value, without their gradients. It is kept in checkpoints, but neither averaged nor exported. The
+            task's module may look through it, but must not hold it as a part, nor leave gradients in it.
+        optimizer: its own; the learning rate follows the recipe's schedule.
+        start: updates of the task's module before its first one.
+    """
+
+    module: nn.Module
+    optimizer: OptimizerConfig
+    start: int = 0
+
+
 class TrainingTask:
     """One thing to train. Derive from it, set ``module`` and ``dataset``, and override what applies.
 
@@ -33,14 +51,17 @@ class TrainingTask:
             over processes sees every term. It must hold nothing but what is trained: frozen helper networks
             belong to the task (kept in a plain list or closure and moved in :meth:`prepare`), or they would
             be averaged and stored in checkpoints. Scalars are 0-d tensors with the same names in every step;
-            their means are logged.
+            their means are logged. With an adversary it returns a third value, the tensors by name that the
+            adversary learns from.
         dataset: see :class:`DrawDataset`.
+        adversary: the second network of an adversarial training.
         free_on_resume: dotted recipe keys that may change when a run is resumed (for instance where the data
             lies).
     """
 
     module: nn.Module
     dataset: DrawDataset
+    adversary: Adversary | None = None
     free_on_resume: frozenset[str] = frozenset()
 
     def prepare(self, device: torch.device) -> None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +46,16 @@ def test_tensorboard_holds_scalars_and_images(tmp_path: Path) -> None:
     events.Reload()
     assert [(event.step, event.value) for event in events.Scalars("eval/rfid")] == [(4, 7.5)]
     assert events.Tags()["images"] == ["samples"]
+
+
+def test_tensorboard_does_not_bring_tensorflow(tmp_path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from dar_bench.training.logs import RunLog; "
+        "log = RunLog(Path(sys.argv[1]), step=0); log.write('train', 1, {'loss': 1.0}); log.close(); "
+        "print('tensorboard' in sys.modules, 'tensorflow' in sys.modules)"
+    )
+    ran = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True)
+    assert ran.stdout.split() == ["True", "False"], ran.stderr
 
 
 def test_image_grid_places_every_image(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from dar_bench import process_group
 from dar_bench.api import SampleKeys
 from dar_bench.errors import UserError
 from dar_bench.files import atomic_path
@@ -122,7 +123,10 @@ def main() -> None:
         train(ToyTask(recipe), recipe, Path(sys.argv[2]), resume="--resume" in sys.argv)
     except UserError as error:
         print(error, file=sys.stderr)
-        raise SystemExit(error.exit_code) from None
+        process_group.finish(error.exit_code)
+    except SystemExit as exit:
+        process_group.finish(exit.code)
+    process_group.finish(0)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,18 @@
+"""The task of ``dar-bench train llamagen-ar``: next-token prediction on cached codes."""
+
+from __future__ import annotations
+
+from dar_bench.nn.llama import Llama, LlamaConfig
+from dar_bench.training.next_token_task import NextTokenTask
+from dar_bench_llamagen.export import AR
+from dar_bench_llamagen.model.ar import build_ar
+
+
+class ARTask(NextTokenTask):
+    """Trains the Llama with a 2-D rotary table."""
+
+    kind = AR
+
+    def build(self, config: LlamaConfig) -> Llama:
+        """Return the network with fresh weights."""
+        return build_ar(config)

@@ -1,0 +1,1 @@
+"""Training of diffusion transformers: ``dar-bench train dit``."""

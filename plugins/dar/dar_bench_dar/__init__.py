@@ -5,6 +5,9 @@ from __future__ import annotations
 from dar_bench.api import CommandSpec, DatasetSpec, Plugin
 from dar_bench_dar.cards import CARDS, EMOJI_CLASSES
 
+# One step on a few images, in float32 on the CPU, without the perceptual network's cost.
+SMOKE = ("--set", "train.steps=1", "--set", "train.batch_size=4", "--set", "train.device=cpu")
+
 plugin = Plugin(
     name="dar",
     summary="D-AR: sequential diffusion tokenizer and Llama generators, with their training",
@@ -15,12 +18,24 @@ plugin = Plugin(
             name="tokenizer",
             target="dar_bench_dar.train.commands:tokenizer",
             help="Train a D-AR sequential diffusion tokenizer.",
+            smoke=(
+                "--recipe",
+                "dar-tiny-tokenizer",
+                "--data",
+                "{images}",
+                "--val",
+                "{images}",
+                "--out",
+                "{out}",
+                *SMOKE,
+            ),
         ),
         CommandSpec(
             group="train",
             name="ar",
             target="dar_bench_dar.train.commands:ar",
             help="Train a D-AR autoregressive model on a tokenizer's codes.",
+            smoke=("--recipe", "dar-tiny", "--data", "{images}", "--out", "{out}", *SMOKE),
         ),
     ),
     datasets=(

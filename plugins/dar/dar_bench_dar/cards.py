@@ -6,6 +6,7 @@ Scores are the paper's; the table and row are named beside each.
 from __future__ import annotations
 
 from dar_bench.api import GeneratorCard, Option, ReportedScore, TokenizerCard, WeightsFile
+from dar_bench.sampling.options import autoregressive_options
 
 PUBLISHED = "https://huggingface.co/showlab/D-AR/resolve/main/"
 LICENSE = "MIT"
@@ -16,23 +17,7 @@ LAYOUT = "dar_bench_dar.load:layout"
 
 SOLVERS = "euler, adams2 (as published), ab2 (variable step), heun, midpoint"
 
-AR_OPTIONS = (
-    Option(
-        name="cfg",
-        type="schedule",
-        default="none",
-        help="guidance: none, 1.5, linear:1.1-8.0, cosine:.., power:.., interval:..",
-    ),
-    Option(
-        name="temperature", type="float", default=1.0, minimum=0.0, help="0 takes the most probable token"
-    ),
-    Option(
-        name="top-k", type="int", default=0, minimum=0, help="keep the k most probable codes; 0 keeps all"
-    ),
-    Option(
-        name="top-p", type="float", default=1.0, minimum=0.0, maximum=1.0, help="keep codes up to this mass"
-    ),
-)
+AR_OPTIONS = autoregressive_options()
 
 
 def decode_options(tokens: int, groups: int) -> tuple[Option, ...]:
@@ -347,7 +332,7 @@ DAR_TINY_TOKENIZER = TokenizerCard(
     weights=WeightsFile(
         filename="dar-tiny-tokenizer.safetensors",
         bundled="dar_bench_dar:weights/dar-tiny-tokenizer.safetensors",
-        sha256="52322fe6bd34a5a2394e53596cfca2384c0bf9c37dc482231b8b3b5bdbd5c00e",
+        sha256="91835bac75d868efb7f9570377807263be30a8a7e38a439ab92b85ce8d88ab6b",
         license="Apache-2.0",
     ),
     options=decode_options(64, 4),
@@ -370,7 +355,7 @@ DAR_TINY = GeneratorCard(
     weights=WeightsFile(
         filename="dar-tiny.safetensors",
         bundled="dar_bench_dar:weights/dar-tiny.safetensors",
-        sha256="22c8b961e3384c5dc9bc55755fd1786c74fc13b8fd0d913b835a24d0dd4cd3c6",
+        sha256="f3d487047aaf6365028c960a75e436eaeb10da5bf74335f16f62a23ba9c3d67f",
         license="Apache-2.0",
     ),
     options=AR_OPTIONS + DAR_TINY_TOKENIZER.options,

@@ -8,16 +8,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from dar_bench.data.pixel_range import to_uint8
 from dar_bench.errors import UserError
 from dar_bench.sampling.ode import make_solver
 from dar_bench_dar.model.config import TokenizerConfig
 from dar_bench_dar.model.timing import sampling_schedule
 from dar_bench_dar.model.tokenizer import SequentialDiffusionTokenizer
-
-
-def to_uint8(images: Tensor) -> Tensor:
-    """Return uint8 images of floats in [-1, 1]: ``127.5 x + 128``, clamped to 0..255, truncated (as published)."""
-    return (127.5 * images + 128.0).clamp(0, 255).to(torch.uint8)
 
 
 class PixelStream:

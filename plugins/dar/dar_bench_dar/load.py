@@ -5,13 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import nn
 
 from dar_bench.api import Card, GeneratorCard, LoadOptions, Tokenizer, TokenizerCard
-from dar_bench.checkpoints import check_layout
-from dar_bench.errors import UserError
+from dar_bench.filling import fill, parameter_count, shapes
 from dar_bench.nn.llama import Llama
 from dar_bench.nn.rotary import rotary_table
 from dar_bench.plugins import load_model
@@ -67,37 +64,14 @@ def tokenizer_config(card: Card) -> TokenizerConfig:
     return TokenizerConfig(**card.config)
 
 
-def fill(model: nn.Module, card: Card, weights: Path) -> None:
-    """Put the tensors of a safetensors file into a model built on the meta device, strictly.
-
-    Raises:
-        UserError: the file cannot be read, or its names or shapes are not the model's.
-    """
-    try:
-        tensors = load_file(weights)
-    except (OSError, SafetensorError) as error:
-        raise UserError(
-            f"Cannot read the weights of '{card.name}' from {weights}.",
-            why=str(error),
-            hint=f"Fetch or import them again: dar-bench weights fetch {card.name}",
-        ) from error
-    check_layout(card.name, tensors, shapes(model))
-    model.load_state_dict(tensors, strict=True, assign=True)
-
-
 def layout(card: Card) -> dict[str, tuple[int, ...]]:
     """Return name and shape of every tensor of a card's model; ``layout`` of all cards."""
     return shapes(empty(card))
 
 
-def shapes(model: nn.Module) -> dict[str, tuple[int, ...]]:
-    """Return name and shape of every tensor that a model stores."""
-    return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-
-
 def count_card(card: Card) -> int:
     """Return a card's number of parameters without allocating them; ``count_parameters`` of all cards."""
-    return sum(parameter.numel() for parameter in empty(card).parameters())
+    return parameter_count(empty(card))
 
 
 def empty(card: Card) -> nn.Module:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from dar_bench.api import Options, SampleKeys, TokenizerCard
+from dar_bench.data.pixel_range import check_images, from_uint8
 from dar_bench.devices import exact_convolutions
 from dar_bench.errors import UserError
 from dar_bench.sampling.randomness import normals
@@ -38,15 +39,9 @@ class DarTokenizer:
         Raises:
             UserError: another size, channel count or type.
         """
-        size = self.card.image_size
-        if images.dtype != torch.uint8 or images.shape[1:] != (3, size, size):
-            raise UserError(
-                f"'{self.card.name}' encodes uint8 images of 3 x {size} x {size}, "
-                f"not {str(images.dtype).removeprefix('torch.')} {' x '.join(map(str, images.shape[1:]))}.",
-                hint="Crop them first, as the commands do (dar_bench.data.transforms.center_crop).",
-            )
+        check_images(self.card, images)
         with exact_convolutions():  # codes are discrete: a rounded patch may fall to another one
-            return self.model.encode(images.to(self.device).float() / 127.5 - 1.0)
+            return self.model.encode(from_uint8(images.to(self.device)))
 
     def start(self, keys: SampleKeys, options: Options) -> PixelStream:
         """Begin a streamed decoding; the noise of sample i comes from (seed, i) alone.
@@ -71,7 +66,16 @@ class DarTokenizer:
         """Return uint8 images (B, 3, H, W) of codes (B, n), decoded from the option ``tokens``' first ones.
 
         Group by group, as a streamed decoding would, so that both give the same images to the bit.
+
+        Raises:
+            UserError: no codes, more than an image has, or codes outside the codebook.
         """
+        if not 1 <= codes.shape[1] <= self.card.tokens:
+            raise UserError(
+                f"'{self.card.name}' cannot decode {codes.shape[1]} codes per image.",
+                why=f"Its images have {self.card.tokens}.",
+                hint=f"Give 1 to {self.card.tokens} codes, the first ones first.",
+            )
         stream = self.start(keys, options)
         for group in codes[:, : options.get("tokens", self.card.tokens)].split(
             self.model.config.group_size, dim=1

@@ -9,27 +9,8 @@ import torch
 from dar_bench_dar.model.config import TokenizerConfig
 from dar_bench_dar.model.timing import group_start, group_starts, sampling_schedule, training_time
 from dar_bench_dar.model.tokenizer import SequentialDiffusionTokenizer
-from dar_bench_dar.train.objective import TokenizerObjective, distinct, uniformity
+from dar_bench_dar.train.objective import TokenizerObjective
 from dar_bench_dar.train.recipes import TokenizerLosses
-
-
-def test_uniformity_of_equal_latents_is_zero() -> None:
-    assert float(uniformity(torch.ones(5, 3, 8))) == pytest.approx(0.0, abs=1e-6)
-
-
-def test_uniformity_of_opposite_latents() -> None:
-    pair = torch.stack([torch.ones(2, 8), -torch.ones(2, 8)])
-    assert float(uniformity(pair)) == pytest.approx(-8.0, rel=1e-5)  # |a - b|^2 is 4
-
-
-def test_uniformity_ignores_length_and_prefers_spread() -> None:
-    random = torch.randn(16, 4, 8, generator=torch.Generator().manual_seed(0))
-    assert float(uniformity(random)) == pytest.approx(float(uniformity(3 * random)), rel=1e-5)
-    assert float(uniformity(random)) < float(uniformity(random + 2)) < 0
-
-
-def test_share_of_codes() -> None:
-    assert float(distinct(torch.tensor([[0, 3], [3, 3]]), 8)) == pytest.approx(2 / 8)
 
 
 def test_early_steps_see_all_tokens(small_tokenizer: SequentialDiffusionTokenizer) -> None:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import pytest
 import torch
-from dar_bench_dar.decode import PixelStream, to_uint8
+from dar_bench_dar.decode import PixelStream
 from dar_bench_dar.model.config import TokenizerConfig
 from dar_bench_dar.model.tokenizer import SequentialDiffusionTokenizer, count_parameters
 from dar_bench_dar.train.objective import TokenizerObjective
 from dar_bench_dar.train.recipes import TokenizerLosses
+
+from dar_bench.data.pixel_range import to_uint8
 
 IO = dict[str, torch.Tensor]
 

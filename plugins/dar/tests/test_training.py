@@ -9,12 +9,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import lpips
 import numpy as np
 import pytest
 import torch
 from dar_bench_dar.train.commands import ar, tokenizer
-from dar_bench_dar.train.recipes import RECIPES, ARRecipe, TokenizerRecipe, recipe_path
+from dar_bench_dar.train.recipes import RECIPES, TokenizerRecipe, recipe_path
 from PIL import Image
 from safetensors.torch import load_file
 
@@ -22,6 +21,7 @@ from dar_bench.api import Generator, LoadOptions, SampleKeys, Tokenizer
 from dar_bench.errors import UserError
 from dar_bench.options import parse_options
 from dar_bench.plugins import load_model, registry
+from dar_bench.training.next_token_recipe import NextTokenRecipe
 from dar_bench.training.recipe import load_recipe
 
 TOKENIZER_RECIPE = """
@@ -234,7 +234,7 @@ def test_two_processes_give_the_curve_of_one(trained: Path, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("file", sorted(RECIPES.glob("*.toml")), ids=lambda file: file.stem)
 def test_shipped_recipes_are_valid(file: Path) -> None:
-    load_recipe(TokenizerRecipe if "tokenizer" in file.stem else ARRecipe, recipe_path(file.stem))
+    load_recipe(TokenizerRecipe if "tokenizer" in file.stem else NextTokenRecipe, recipe_path(file.stem))
 
 
 def test_paper_recipe_has_the_papers_model() -> None:
@@ -280,16 +280,14 @@ def test_a_missing_compiler_is_told_before_the_first_step(
 def test_missing_perceptual_weights_say_what_to_do(
     trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-
-    def no_network(*args: object, **kwargs: object) -> None:
-        raise OSError("connection refused")
-
-    monkeypatch.setattr(lpips, "LPIPS", no_network)
-    with pytest.raises(UserError, match=r"loss\.perceptual_weight=0"):
+    monkeypatch.setenv("DAR_BENCH_OFFLINE", "1")
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    with pytest.raises(UserError, match=r"downloads are off.*loss\.perceptual_weight=0"):
         run(
             tokenizer, "--recipe", str(trained / "small.toml"), "--out", str(tmp_path / "x"),
             "--set", "loss.perceptual=lpips-vgg",
         )  # fmt: skip
+    assert not (tmp_path / "x" / "run.json").exists(), "the same folder serves the next try"
 
 
 def test_labels_beyond_the_model(trained: Path, images: Path, tmp_path: Path) -> None:

@@ -6,18 +6,12 @@ from pathlib import Path
 
 import click
 
+from dar_bench.cli.train_options import code_options, image_options, recipe_changes, run_options
+
 
 @click.command()
-@click.option("--recipe", default="dar-tokenizer", show_default=True, help="Shipped recipe, or a .toml file.")
-@click.option("--data", default=None, help="Training images; replaces the recipe's data.train.")
-@click.option("--val", default=None, help="Held-out images; replaces the recipe's data.val.")
-@click.option(
-    "--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder of the run."
-)
-@click.option(
-    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a recipe value; repeatable."
-)
-@click.option("--resume", is_flag=True, help="Go on from the newest checkpoint in --out.")
+@image_options()
+@run_options("dar-tokenizer")
 def tokenizer(
     recipe: str, data: str | None, val: str | None, out: Path, overrides: tuple[str, ...], resume: bool
 ) -> None:
@@ -33,31 +27,16 @@ def tokenizer(
     from dar_bench.training.loop import train
     from dar_bench.training.recipe import load_recipe
     from dar_bench_dar.train.recipes import TokenizerRecipe, recipe_path
-    from dar_bench_dar.train.tokenizer import TokenizerTask
+    from dar_bench_dar.train.tokenizer import SequentialTokenizerTask
 
-    changes = [*_data("data.train", data), *_data("data.val", val), *overrides]
+    changes = recipe_changes(overrides, train=data, val=val)
     loaded = load_recipe(TokenizerRecipe, recipe_path(recipe), changes)
-    train(TokenizerTask(loaded), loaded, out, resume=resume)
+    train(SequentialTokenizerTask(loaded), loaded, out, resume=resume)
 
 
 @click.command()
-@click.option("--recipe", default="dar-l", show_default=True, help="Shipped recipe, or a .toml file.")
-@click.option(
-    "--data", default=None, help="Training images, tokenized once; replaces the recipe's data.train."
-)
-@click.option(
-    "--codes", default=None, help="Codes cached by 'dar-bench tokenize'; replaces the recipe's data.codes."
-)
-@click.option(
-    "--tokenizer", "tokenizer_name", default=None, help="A tokenizer's name, or its training's export folder."
-)
-@click.option(
-    "--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder of the run."
-)
-@click.option(
-    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a recipe value; repeatable."
-)
-@click.option("--resume", is_flag=True, help="Go on from the newest checkpoint in --out.")
+@code_options()
+@run_options("dar-l")
 def ar(
     recipe: str,
     data: str | None,
@@ -77,20 +56,13 @@ def ar(
     """
     from dar_bench.training.distributed import start
     from dar_bench.training.loop import train
+    from dar_bench.training.next_token_recipe import NextTokenRecipe
     from dar_bench.training.recipe import load_recipe
     from dar_bench_dar.train.ar import ARTask
-    from dar_bench_dar.train.recipes import ARRecipe, recipe_path
+    from dar_bench_dar.train.recipes import recipe_path
 
-    changes = [
-        *_data("data.train", data),
-        *_data("data.codes", codes),
-        *_data("data.tokenizer", tokenizer_name),
-    ]
-    loaded = load_recipe(ARRecipe, recipe_path(recipe), [*changes, *overrides])
+    changes = recipe_changes(overrides, train=data, codes=codes, tokenizer=tokenizer_name)
+    loaded = load_recipe(NextTokenRecipe, recipe_path(recipe), changes)
     # The processes join before the task is made: one of them encodes the images while the others wait.
     device = start(loaded.train).device
     train(ARTask(loaded, out, device), loaded, out, resume=resume)
-
-
-def _data(key: str, value: str | None) -> list[str]:
-    return [] if value is None else [f"{key}={value}"]

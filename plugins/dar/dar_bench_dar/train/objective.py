@@ -5,18 +5,19 @@ Shape legend: B batch, N tokens, C width.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.distributed.nn.functional import all_gather
 from torch.nn import functional as F
 
-from dar_bench.training.distributed import global_mean, world_size
+from dar_bench.data.pixel_range import from_uint8
+from dar_bench.training.codebook import distinct, uniformity
+from dar_bench.training.distributed import global_mean
+from dar_bench.training.perceptual import PerceptualDistance
 from dar_bench_dar.model.timing import group_starts, training_time, window
 from dar_bench_dar.model.tokenizer import SequentialDiffusionTokenizer
-from dar_bench_dar.train.losses import AlignmentTarget, PerceptualDistance
+from dar_bench_dar.train.losses import AlignmentTarget
 from dar_bench_dar.train.recipes import TokenizerLosses
 
 
@@ -51,7 +52,7 @@ class TokenizerObjective(nn.Module):
             batch: ``image`` uint8 (B, 3, H, W), ``time`` float32 (B,) uniform in [0, 1], ``noise`` float32 of the
                 images' shape.
         """
-        image = batch["image"].float() / 127.5 - 1.0
+        image = from_uint8(batch["image"])
         terms, _ = self.terms(image, batch["time"], batch["noise"])
         used = terms.pop("codes_used")
         loss = torch.stack(list(terms.values())).sum()
@@ -101,31 +102,3 @@ class TokenizerObjective(nn.Module):
             similarity = F.cosine_similarity(aligned.float(), frozen.alignment(image), dim=-1)
             terms["alignment"] = losses.alignment_weight * (1 - similarity).mean()
         return terms, predicted
-
-
-def uniformity(latents: Tensor) -> Tensor:
-    """Return ``log mean exp(-2 |a - b|^2)`` over pairs of images at each position, mean over positions (N).
-
-    0 when all images share one direction, lower the more evenly they cover the sphere (Wang and Isola, 2020). A
-    position whose code is the same for every image tells nothing about the image. Pairs reach over all processes.
-
-    Args:
-        latents: (B, N, E), any length.
-    """
-    with torch.autocast(latents.device.type, enabled=False):
-        unit = F.normalize(latents.float(), dim=-1)
-    if world_size() > 1:
-        unit = torch.cat(
-            all_gather(unit.contiguous())
-        )  # the gradients of all processes come back and are averaged
-    z = unit.transpose(0, 1)  # (N, B, E)
-    nearness = 4 * (z @ z.transpose(1, 2) - 1)  # -2 |a - b|^2 of unit vectors
-    pairs = ~torch.eye(z.shape[1], dtype=torch.bool, device=z.device)
-    return (nearness[:, pairs].logsumexp(1) - math.log(max(1, int(pairs.sum())))).mean()
-
-
-def distinct(codes: Tensor, codebook_size: int) -> Tensor:
-    """Return the share of the codebook that occurs in ``codes``, 0-d; without waiting for the device."""
-    hit = torch.zeros(codebook_size, device=codes.device)
-    hit[codes.flatten()] = 1.0
-    return hit.mean()

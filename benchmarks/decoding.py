@@ -25,7 +25,7 @@ from typing import Any
 
 import click
 import torch
-from dar_bench_dar.decode import PixelStream, to_uint8
+from dar_bench_dar.decode import PixelStream
 from dar_bench_dar.model.timing import sampling_schedule
 from dar_bench_dar.model.tokenizer import SequentialDiffusionTokenizer
 from measuring import in_turns, machine, rates, show_machine, speedup
@@ -33,6 +33,7 @@ from shapes import SHAPES, tokenizer_config, tokenizer_recipe
 from torch import Tensor, nn
 
 from dar_bench.api import SampleKeys
+from dar_bench.data.pixel_range import to_uint8
 from dar_bench.devices import PRECISIONS, load_options
 from dar_bench.errors import UserError
 from dar_bench.sampling.ode import make_solver

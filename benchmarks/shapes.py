@@ -6,8 +6,9 @@ import dataclasses
 from dataclasses import dataclass
 
 from dar_bench_dar.model.config import TokenizerConfig
-from dar_bench_dar.train.recipes import ARRecipe, TokenizerRecipe, recipe_path
+from dar_bench_dar.train.recipes import TokenizerRecipe, recipe_path
 
+from dar_bench.training.next_token_recipe import NextTokenRecipe
 from dar_bench.training.recipe import load_recipe
 
 
@@ -45,10 +46,10 @@ def tokenizer_recipe(shape: str, *changes: str) -> TokenizerRecipe:
     return load_recipe(TokenizerRecipe, recipe_path(chosen.tokenizer), [*chosen.tokenizer_changes, *changes])
 
 
-def generator_recipe(shape: str, *changes: str) -> ARRecipe:
+def generator_recipe(shape: str, *changes: str) -> NextTokenRecipe:
     """Return the recipe of a shape's autoregressive model; ``changes`` are ``section.key=value``."""
     chosen = SHAPES[shape]
-    return load_recipe(ARRecipe, recipe_path(chosen.generator), [*chosen.generator_changes, *changes])
+    return load_recipe(NextTokenRecipe, recipe_path(chosen.generator), [*chosen.generator_changes, *changes])
 
 
 def tokenizer_config(recipe: TokenizerRecipe, repa_dim: int = 0) -> TokenizerConfig:

@@ -29,14 +29,7 @@ import click
 import torch
 from dar_bench_dar.model.ar import build_ar
 from dar_bench_dar.model.tokenizer import SequentialDiffusionTokenizer
-from dar_bench_dar.train.ar import NextToken
-from dar_bench_dar.train.losses import (
-    DinoTarget,
-    LpipsVgg,
-    alignment_dim,
-    alignment_target,
-    perceptual_distance,
-)
+from dar_bench_dar.train.losses import DinoTarget, alignment_dim, alignment_target
 from dar_bench_dar.train.objective import FrozenNetworks, TokenizerObjective
 from dar_bench_dar.train.recipes import TokenizerLosses
 from measuring import in_turns, machine, rates, show_machine, speedup
@@ -47,6 +40,8 @@ from dar_bench.devices import PRECISIONS
 from dar_bench.nn.llama import LlamaConfig
 from dar_bench.training.distributed import start
 from dar_bench.training.loop import Trainer
+from dar_bench.training.next_token import NextToken
+from dar_bench.training.perceptual import LpipsVgg, perceptual_distance
 from dar_bench.training.recipe import TrainConfig, TrainingRecipe
 from dar_bench.training.task import TrainingTask
 

@@ -17,13 +17,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
+from dar_bench.sampling.token_network import TokenNetwork as TokenNetwork
+
 if TYPE_CHECKING:
     import torch
 
     from dar_bench.features.base import Extractor as Extractor
-    from dar_bench.nn.cache import KVCache
 
-Family = Literal["tokenizer", "diffusion", "mask-based", "tailored AR", "vanilla AR"]
+Family = Literal["tokenizer", "diffusion", "mask-based", "tailored AR", "vanilla AR", "extractor"]
 OptionType = Literal["int", "float", "bool", "str", "schedule"]
 
 ENTRY_POINT_GROUP = "dar_bench.plugins"
@@ -67,6 +68,8 @@ class WeightsFile:
             ``(checkpoint) -> dict[str, Tensor]`` with the object as it was loaded; it accounts for every key
             or raises ``UserError``. A file that already has our layout is not converted.
         note: what a user should know (for instance that no checkpoint was published).
+        keeper: module with ``fetch``, ``import_file`` and ``verify`` of its own, called like those of
+            ``dar_bench.weights``, for weights that are published in more than one form.
     """
 
     filename: str
@@ -78,6 +81,7 @@ class WeightsFile:
     local: str = ""
     convert: str = ""
     note: str = ""
+    keeper: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,12 +101,12 @@ class Card:
 
     Attributes:
         name: unique across all plugins; lower case with dashes.
-        family: the group of the paper's Table 3, or ``tokenizer``.
+        family: the group of the paper's Table 3, or ``tokenizer``; ``extractor`` for networks that measure.
         summary: one line.
         parameters: exact number of parameters used at inference.
         image_size: side of the square images, in pixels.
-        load: ``"module:function"``, called as ``load(card, weights, LoadOptions) -> Tokenizer | Generator``
-            with ``weights`` the path of a safetensors file in our own layout.
+        load: ``"module:function"``, called as ``load(card, weights, LoadOptions)`` with ``weights`` the path of a
+            safetensors file in our own layout; returns a ``Tokenizer``, ``Generator`` or ``Autoencoder``.
         count_parameters: ``"module:function"`` that returns the number of parameters of the card's model,
             counted without allocating weights; used by the conformance checks.
         layout: ``"module:function"``, called as ``layout(card) -> Mapping[str, tuple[int, ...]]``: name and
@@ -110,6 +114,8 @@ class Card:
             and fetched files are checked against it, key by key.
         options: what sampling or decoding accepts.
         config: the sizes the plugin's own code builds the model from.
+        check_options: option texts of a quick run (``{"steps": "4"}``), for the conformance checks that run the
+            model; options that are not named keep their defaults.
     """
 
     name: str
@@ -125,6 +131,7 @@ class Card:
     options: tuple[Option, ...] = ()
     reported: tuple[ReportedScore, ...] = ()
     config: Mapping[str, Any] = field(default_factory=dict)
+    check_options: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,11 +149,20 @@ class TokenizerCard(Card):
 
 
 @dataclass(frozen=True, kw_only=True)
+class AutoencoderCard(Card):
+    """A continuous autoencoder: images to latents of ``latent_channels`` maps, ``factor`` times smaller, and back."""
+
+    latent_channels: int
+    factor: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class GeneratorCard(Card):
     """A class-conditional generator.
 
     Attributes:
         tokenizer: name of the tokenizer card it needs, or ``""``.
+        autoencoder: name of the autoencoder card whose latents it makes, or ``""``.
         num_classes: labels run from 0 to ``num_classes - 1``.
         class_names: names by label, where they are short enough to carry; else empty.
         reference: data set whose statistics its samples are compared with by default.
@@ -154,6 +170,7 @@ class GeneratorCard(Card):
 
     num_classes: int
     tokenizer: str = ""
+    autoencoder: str = ""
     class_names: tuple[str, ...] = ()
     reference: str = ""
 
@@ -167,12 +184,17 @@ class CommandSpec:
         name: the command's name inside the group.
         target: ``"module:attribute"`` of a ``click.Command``.
         help: one line, shown without importing ``target``.
+        smoke: for training commands, the arguments of a run of one step that takes seconds on a CPU, as the
+            conformance checks give it. ``{images}`` stands for a folder of small labelled images and ``{out}``
+            for the folder to write to: ``("--recipe", "my-tiny", "--data", "{images}", "--out", "{out}",
+            "--set", "train.steps=1")``.
     """
 
     group: str
     name: str
     target: str
     help: str
+    smoke: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -273,6 +295,21 @@ class Tokenizer(Protocol):
         ...
 
 
+@runtime_checkable
+class Autoencoder(Protocol):
+    """Images, uint8 (B, 3, H, W), to latents, float32 (B, C, h, w) of about unit variance, and back."""
+
+    card: AutoencoderCard
+
+    def moments(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return mean and standard deviation of the images' latents."""
+        ...
+
+    def decode(self, latents: torch.Tensor) -> torch.Tensor:
+        """Return the latents' images."""
+        ...
+
+
 class DecodeStream(Protocol):
     """A decoding in progress: push code groups, read previews."""
 
@@ -299,6 +336,7 @@ class GeneratedBatch:
         images: uint8 (B, 3, H, W); for a preview, the estimate so far.
         codes: int64 (B, N) where the model has codes.
         groups_done, groups: position in the stream; ``groups_done == groups`` marks the final images.
+        unit: what is counted: a ``group`` of tokens, a ``step`` of diffusion.
     """
 
     indices: tuple[int, ...]
@@ -307,6 +345,7 @@ class GeneratedBatch:
     codes: torch.Tensor | None = None
     groups_done: int = 1
     groups: int = 1
+    unit: str = "group"
 
     @property
     def final(self) -> bool:
@@ -329,7 +368,7 @@ class Generator(Protocol):
         previews: bool = False,
         prefix: torch.Tensor | None = None,
     ) -> Iterator[GeneratedBatch]:
-        """Yield the batch's images; with ``previews``, one estimate after every group first.
+        """Yield the batch's images; with ``previews``, estimates on the way first (codes: after every group).
 
         Args:
             labels: int64 (B,).
@@ -340,32 +379,22 @@ class Generator(Protocol):
         ...
 
 
-class TokenNetwork(Protocol):
-    """What an autoregressive plugin implements; the core engine does the rest.
+@runtime_checkable
+class CodeGenerator(Generator, Protocol):
+    """A generator in two halves that can run apart: codes first, images of them later, as often as wanted.
 
-    Positions count from 0, the class token; image token i is read at position i + 1.
+    The options of its tokenizer's card belong to the second half alone, ``tokens`` apart, which is also how many
+    codes are made. Codes are prefix-stable: fewer of them are the first of more.
     """
 
-    num_tokens: int
-    codebook_size: int
-    null_label: int
+    tokenizer: Tokenizer
 
-    def new_cache(self, batch: int) -> KVCache:
-        """Allocate the static key/value cache for ``batch`` sequences."""
-        ...
-
-    def prefill(self, labels: torch.Tensor, prefix: torch.Tensor | None, cache: KVCache) -> torch.Tensor:
-        """Read the class token and the prefix codes (B, n); return logits (B, V) of the next token."""
-        ...
-
-    def extend(self, tokens: torch.Tensor, start: int, cache: KVCache) -> torch.Tensor:
-        """Read tokens (B, n) at positions from ``start`` on; return logits (B, V) of the next."""
-        ...
-
-    def step(self, tokens: torch.Tensor, position: torch.Tensor, cache: KVCache) -> torch.Tensor:
-        """Read one token (B,) at ``position`` (a 0-d int64 tensor); return logits (B, V) of the next."""
+    def codes(
+        self, labels: torch.Tensor, keys: SampleKeys, options: Options, *, prefix: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Return codes, int64 (B, n), those that ``generate`` would decode; arguments as there."""
         ...
 
 
-LoadFunction = Callable[[Card, Path, LoadOptions], "Tokenizer | Generator"]
+LoadFunction = Callable[[Card, Path, LoadOptions], "Tokenizer | Generator | Autoencoder"]
 Seeds = Sequence[int]

@@ -6,8 +6,9 @@ import argparse
 import collections
 import pathlib
 import pickle
+import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,8 @@ def read_checkpoint(path: Path, *, trust: bool = False) -> Any:
     with path.open("rb") as stream:
         start = stream.read(64)
     if zipfile.is_zipfile(path):
+        if _is_torchscript(path):
+            return _read_torchscript(path)
         return _read_pickle(path, trust=trust, mapped=True)
     if start.startswith(b"PK\x03\x04"):
         raise _damaged(path, "It begins like a torch checkpoint, but its end is missing.")
@@ -73,6 +76,61 @@ def check_layout(name: str, state: Mapping[str, Tensor], layout: Mapping[str, tu
         )
 
 
+def state_dict_of(checkpoint: Mapping[str, Any], system: str, *keys: str) -> Mapping[str, Tensor]:
+    """Return the state dict inside a checkpoint: under the first of ``keys`` present, or the whole.
+
+    Args:
+        system: what the checkpoint should be of, for messages (``D-AR``).
+
+    Raises:
+        UserError: the object holds no tensors.
+    """
+    from torch import Tensor
+
+    inner: Any = next((checkpoint[key] for key in keys if checkpoint.get(key)), checkpoint)
+    if not isinstance(inner, Mapping) or not any(isinstance(value, Tensor) for value in inner.values()):
+        raise UserError(
+            f"This file is no {system} checkpoint: it holds no named tensors.",
+            why=f"Its top level has {', '.join(sorted(map(str, checkpoint))[:6]) or 'nothing'}.",
+            hint="Give the published .pt file, or a .safetensors file of the same names.",
+        )
+    return inner
+
+
+def refuse_unknown(keys: Sequence[str], what: str) -> None:
+    """Stop at keys that no published file of this kind has.
+
+    Args:
+        what: ``D-AR tokenizer`` and the like.
+
+    Raises:
+        UserError: ``keys`` is not empty.
+    """
+    if keys:
+        raise UserError(
+            f"This checkpoint is not a {what}: {len(keys)} unknown keys, such as {', '.join(keys[:3])}.",
+            hint="Check that the file belongs to the model you named.",
+        )
+
+
+def convert_llama(state: Mapping[str, Tensor], what: str) -> dict[str, Tensor]:
+    """Return the tensors of a published Llama-type image model for ``dar_bench.nn.llama``: the names are the same.
+
+    ``torch.compile``'s prefix goes, and so does ``freqs_cis``, a stale copy of the rotary table in old files.
+
+    Raises:
+        UserError: keys that such a model does not have.
+    """
+    converted = {
+        key.removeprefix("_orig_mod."): value.contiguous()
+        for key, value in state.items()
+        if key.removeprefix("_orig_mod.") != "freqs_cis"
+    }
+    known = ("cls_embedding.", "tok_embeddings.", "layers.", "norm.", "output.")
+    refuse_unknown([key for key in converted if not key.startswith(known)], what)
+    return converted
+
+
 def _first(names: list[str]) -> str:
     return ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
 
@@ -85,6 +143,25 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
         return load_file(path)
     except SafetensorError as error:
         raise _damaged(path, f"The safetensors reader says: {error}.") from error
+
+
+def _is_torchscript(path: Path) -> bool:
+    """Tell whether a torch archive is a compiled program with its tensors (CLIP is published so)."""
+    with zipfile.ZipFile(path) as archive:
+        return any(name.split("/")[1:2] == ["constants.pkl"] for name in archive.namelist())
+
+
+def _read_torchscript(path: Path) -> dict[str, Tensor]:
+    """Return a compiled program's tensors. Its code is never run, and its reader knows no other kind of object."""
+    import torch
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # the format is old, and so are the files
+            program = torch.jit.load(str(path), map_location="cpu")  # type: ignore[no-untyped-call]
+    except (RuntimeError, ValueError) as error:
+        raise _damaged(path, _first_line(error)) from error
+    return dict(program.state_dict())
 
 
 def _read_pickle(path: Path, *, trust: bool, mapped: bool) -> Any:

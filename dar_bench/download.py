@@ -64,6 +64,21 @@ def offline() -> bool:
     return os.environ.get(OFFLINE_VARIABLE, "").lower() not in ("", "0", "false", "no")
 
 
+@contextmanager
+def without_network(forbidden: bool) -> Iterator[None]:
+    """Forbid the network while the block runs, where ``forbidden``; also to libraries and processes below."""
+    before = os.environ.get(OFFLINE_VARIABLE)
+    if forbidden:
+        os.environ[OFFLINE_VARIABLE] = "1"
+    try:
+        yield
+    finally:
+        if forbidden and before is None:
+            del os.environ[OFFLINE_VARIABLE]
+        elif before is not None:
+            os.environ[OFFLINE_VARIABLE] = before
+
+
 def known_hashes_path() -> Path:
     """Return the file that records the hashes trusted on first use."""
     return home() / "known_hashes.json"
@@ -87,7 +102,7 @@ def fetch_file(url: str, target: Path, *, sha256: str | None = None, remedy: str
     """
     if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
         raise UserError(f"'{url}' is not an http or https address.", hint=remedy)
-    expected = sha256 or _known_hash(url)
+    expected = sha256 or known_hash(url)
     with writing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         with _only_one(target.with_name(f".{target.name}.lock")):
@@ -248,7 +263,8 @@ def _known_hashes() -> dict[str, Any]:
     return known if isinstance(known, dict) else {}
 
 
-def _known_hash(url: str) -> str | None:
+def known_hash(url: str) -> str | None:
+    """Return the hash that was recorded for an address on its first download, or ``None``."""
     entry = _known_hashes().get(url)
     return str(entry["sha256"]) if entry else None
 

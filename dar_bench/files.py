@@ -12,7 +12,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +122,16 @@ def write_json(path: str | Path, value: Any) -> None:
         ValueError: ``value`` holds NaN or infinity, which JSON does not know.
     """
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def folder_size(folder: Path) -> int:
+    """Return the bytes of a folder's files; what another process removes meanwhile counts nothing."""
+    total = 0
+    with suppress(OSError):
+        for file in folder.iterdir():
+            with suppress(OSError):
+                total += file.stat().st_size
+    return total
 
 
 def _flush_to_disk(path: Path) -> None:

@@ -34,7 +34,7 @@ class GenerationRun:
         options: the model's, complete (``dar_bench.options.parse_options``).
         first: index of the first sample.
         batch_size: samples at a time; changes the memory and the time, not the images.
-        previews: also yield an estimate after every group of tokens.
+        previews: also yield estimates on the way: after every group of tokens, or some steps of diffusion.
         prefix: int64 (n,) first codes, the same for every sample (layout control).
     """
 
@@ -98,7 +98,7 @@ def prefix_codes(
     if tokenizer is None:
         raise UserError(
             f"'{generator.card.name}' has no codes, so an image cannot be its prefix.",
-            hint="Leave --prefix-image away, or choose an autoregressive model.",
+            hint="Leave --prefix-image away, or choose a model with a tokenizer.",
         )
     tokens = int(options.get("tokens", tokenizer.card.tokens))
     if not 1 <= count <= tokens:

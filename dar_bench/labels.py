@@ -14,6 +14,7 @@ from dar_bench.errors import UserError, suggest
 
 if TYPE_CHECKING:
     import numpy as np
+    import torch
     from numpy.typing import NDArray
 
 Policy = Literal["balanced", "uniform", "reference"]
@@ -36,6 +37,21 @@ def parse_labels(text: str, card: GeneratorCard) -> list[int]:
             f"'{text}' is no list of labels.", hint="Separate labels by commas, for instance --labels 0,1,2."
         )
     return [_parse(part, card) for part in parts]
+
+
+def check_labels(card: GeneratorCard, labels: torch.Tensor) -> None:
+    """Refuse labels, int64 (B,), that a generator does not have.
+
+    Raises:
+        UserError: one is out of range.
+    """
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or high >= card.num_classes:
+        raise UserError(
+            f"Label {low if low < 0 else high} is out of range.",
+            why=f"'{card.name}' has {card.num_classes} classes.",
+            hint=f"Give labels from 0 to {card.num_classes - 1}.",
+        )
 
 
 def class_name(card: GeneratorCard, label: int) -> str:

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from dar_bench import plugins
-from dar_bench.api import Card, GeneratorCard, LoadOptions, TokenizerCard
+from dar_bench.api import AutoencoderCard, Card, GeneratorCard, LoadOptions, TokenizerCard
 from dar_bench.errors import UserError
 from dar_bench.hashing import sha256_file
 from dar_bench.weights import weights_path
 
 if TYPE_CHECKING:
-    from dar_bench.api import Generator, Tokenizer
+    from dar_bench.api import Autoencoder, Generator, Tokenizer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +34,23 @@ class LoadedTokenizer:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LoadedAutoencoder:
+    """An autoencoder on its device.
+
+    Attributes:
+        card: its card.
+        model: the autoencoder.
+        weights_sha256: hash of the weights file it was filled from.
+        options: how it was loaded.
+    """
+
+    card: AutoencoderCard
+    model: Autoencoder
+    weights_sha256: str
+    options: LoadOptions
+
+
+@dataclass(frozen=True, kw_only=True)
 class LoadedGenerator:
     """A generator on its device.
 
@@ -43,6 +60,7 @@ class LoadedGenerator:
         weights_sha256: hash of the weights file it was filled from.
         options: how it was loaded.
         tokenizer: its tokenizer, where it needs one.
+        autoencoder: its autoencoder, where it makes latents.
     """
 
     card: GeneratorCard
@@ -50,6 +68,12 @@ class LoadedGenerator:
     weights_sha256: str
     options: LoadOptions
     tokenizer: LoadedTokenizer | None = None
+    autoencoder: LoadedAutoencoder | None = None
+
+    @property
+    def decoder(self) -> LoadedTokenizer | LoadedAutoencoder | None:
+        """What turns this generator's codes or latents into images; ``None`` where it makes images itself."""
+        return self.tokenizer or self.autoencoder
 
 
 def tokenizer_card(name: str) -> TokenizerCard:
@@ -63,7 +87,9 @@ def tokenizer_card(name: str) -> TokenizerCard:
         return card
     raise UserError(
         f"'{name}' is no tokenizer.",
-        why="It makes images of labels, not codes of images.",
+        why="Its latents are no codes of a codebook."
+        if isinstance(card, AutoencoderCard)
+        else "It makes images of labels, not codes of images.",
         hint=f"Its tokenizer is '{card.tokenizer}'."
         if isinstance(card, GeneratorCard) and card.tokenizer
         else "'dar-bench models' lists the tokenizers.",
@@ -82,13 +108,30 @@ def generator_card(name: str) -> GeneratorCard:
     users = [
         other.name
         for other in plugins.registry().cards()
-        if isinstance(other, GeneratorCard) and other.tokenizer == card.name
+        if isinstance(other, GeneratorCard) and card.name in (other.tokenizer, other.autoencoder)
     ]
+    kind = "an autoencoder" if isinstance(card, AutoencoderCard) else "a tokenizer"
     raise UserError(
-        f"'{name}' generates no images: it is a tokenizer.",
+        f"'{name}' generates no images: it is {kind}.",
         hint=f"Generators that use it: {', '.join(users)}."
         if users
         else "'dar-bench models' lists the generators.",
+    )
+
+
+def autoencoder_card(name: str) -> AutoencoderCard:
+    """Return the card of an autoencoder by name, alias or export folder.
+
+    Raises:
+        UserError: the name is unknown, or a tokenizer's or a generator's.
+    """
+    card = plugins.registry().card(name)
+    if isinstance(card, AutoencoderCard):
+        return card
+    raise UserError(
+        f"'{name}' is no autoencoder.",
+        why="Latents of images come from a continuous autoencoder.",
+        hint="'dar-bench models' lists the autoencoders.",
     )
 
 
@@ -109,17 +152,19 @@ def load_tokenizer(card: TokenizerCard, options: LoadOptions, weights: Path | No
 
 
 def load_generator(card: GeneratorCard, options: LoadOptions, weights: Path | None = None) -> LoadedGenerator:
-    """Load a generator with its tokenizer.
+    """Load a generator with its tokenizer or autoencoder.
 
     Args:
         card: which.
         options: device, precision, compilation.
-        weights: a safetensors file to use instead of the card's own; the tokenizer keeps its own.
+        weights: a safetensors file to use instead of the card's own; what decodes keeps its own.
 
     Raises:
         UserError: weights of either are not on this machine, damaged, or of another model.
     """
     digest = _hash(card, weights)
+    if card.autoencoder:
+        return _load_with_autoencoder(card, options, weights, digest)
     needed = tokenizer_card(card.tokenizer) if card.tokenizer else None
     tokenizer_digest = _hash(needed, None) if needed else ""
     model = cast("Generator", plugins.load_model(card.name, options, weights))
@@ -135,6 +180,24 @@ def load_generator(card: GeneratorCard, options: LoadOptions, weights: Path | No
         )
     return LoadedGenerator(
         card=card, model=model, weights_sha256=digest, options=options, tokenizer=tokenizer
+    )
+
+
+def _load_with_autoencoder(
+    card: GeneratorCard, options: LoadOptions, weights: Path | None, digest: str
+) -> LoadedGenerator:
+    needed = autoencoder_card(card.autoencoder)
+    needed_digest = _hash(needed, None)
+    model = cast("Generator", plugins.load_model(card.name, options, weights))
+    held = getattr(model, "autoencoder", None)  # loaded with the generator, as a rule; never twice
+    autoencoder = LoadedAutoencoder(
+        card=needed,
+        model=held if held is not None else cast("Autoencoder", plugins.load_model(needed.name, options)),
+        weights_sha256=needed_digest,
+        options=options,
+    )
+    return LoadedGenerator(
+        card=card, model=model, weights_sha256=digest, options=options, autoencoder=autoencoder
     )
 
 

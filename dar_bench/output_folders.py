@@ -1,14 +1,17 @@
 """Folders that a command writes into: never mixed with other files, replaced only by the same command.
 
-Every such folder holds a list (a JSON file) with the name of the command and of every file it wrote.
+Every such folder holds a list (a JSON file) with the name of the command and of every file it wrote. While the command
+runs, the list says what its files will be called instead, so that a run that was killed can be replaced too.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from dar_bench.errors import UserError
+from dar_bench.files import write_json
 
 
 def check_folder(folder: Path, listing: str, made_by: str, *, overwrite: bool) -> list[str]:
@@ -47,6 +50,20 @@ def check_folder(folder: Path, listing: str, made_by: str, *, overwrite: bool) -
     return [*earlier, listing]
 
 
+def claim_folder(folder: Path, listing: str, made_by: str, patterns: Sequence[str]) -> None:
+    """Say in the list, before the first file, what the files of this run will be called.
+
+    Args:
+        folder: one that ``check_folder`` let pass.
+        listing, made_by: as given to it.
+        patterns: of the names, relative to the folder (``[0-9]*.png``); after a kill, what matches them is the
+            run's. The finished list takes their place.
+    """
+    write_json(
+        folder / listing, {"made_by": made_by, "complete": False, "files": [], "patterns": list(patterns)}
+    )
+
+
 def clear_folder(folder: Path, names: list[str]) -> None:
     """Remove the files of an earlier run, and nothing else; names that lead outside are left alone."""
     for name in names:
@@ -61,8 +78,18 @@ def _listed_files(path: Path, made_by: str) -> list[str] | None:
         return None
     if not isinstance(found, dict) or found.get("made_by") != made_by:
         return None
-    files = found.get("files")
-    return [name for name in files if isinstance(name, str)] if isinstance(files, list) else None
+    files, patterns = found.get("files"), found.get("patterns", [])
+    if not isinstance(files, list) or not isinstance(patterns, list):
+        return None
+    names = [name for name in files if isinstance(name, str)]
+    return [*names, *_matching(path.parent, [text for text in patterns if isinstance(text, str)])]
+
+
+def _matching(folder: Path, patterns: Sequence[str]) -> list[str]:
+    inside = [
+        text for text in patterns if text and not Path(text).is_absolute() and ".." not in Path(text).parts
+    ]
+    return [str(path.relative_to(folder)) for text in inside for path in sorted(folder.glob(text))]
 
 
 def _remove(folder: Path, name: str) -> None:

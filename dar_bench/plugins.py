@@ -22,7 +22,7 @@ from dar_bench.api import ENTRY_POINT_GROUP, Card, CommandSpec, DatasetSpec, Loa
 from dar_bench.errors import UserError, unknown_name
 
 if TYPE_CHECKING:
-    from dar_bench.api import Generator, Tokenizer
+    from dar_bench.api import Autoencoder, Generator, Tokenizer
 
 T = TypeVar("T")
 ComponentKind = Literal["extractors", "solvers", "schedules", "evaluators"]
@@ -52,6 +52,7 @@ class PluginStatus:
         plugin: the plugin object, or ``None`` where it could not be had.
         error: one line that says why there is none, else ``""``.
         traceback: the whole traceback of that error, for the plugin's author.
+        target: ``"module:attribute"`` of the entry point.
     """
 
     name: str
@@ -60,6 +61,7 @@ class PluginStatus:
     plugin: Plugin | None
     error: str = ""
     traceback: str = ""
+    target: str = ""
 
 
 class _Names(Generic[T]):
@@ -218,7 +220,12 @@ def _load(entry_point: EntryPoint) -> PluginStatus:
     distribution = entry_point.dist.name if entry_point.dist else "unknown distribution"
     version = entry_point.dist.version if entry_point.dist else ""
     status = functools.partial(
-        PluginStatus, name=entry_point.name, distribution=distribution, version=version, plugin=None
+        PluginStatus,
+        name=entry_point.name,
+        distribution=distribution,
+        version=version,
+        plugin=None,
+        target=entry_point.value,
     )
     try:
         found = entry_point.load()
@@ -229,7 +236,7 @@ def _load(entry_point: EntryPoint) -> PluginStatus:
     problem = _problem(entry_point.value, found)
     if problem:
         return status(error=problem)
-    return PluginStatus(name=entry_point.name, distribution=distribution, version=version, plugin=found)
+    return status(plugin=found)
 
 
 def _first_line(error: BaseException) -> str:
@@ -306,7 +313,9 @@ def resource_path(resource: str) -> Path:
     return path
 
 
-def load_model(name: str, options: LoadOptions, weights: Path | None = None) -> Tokenizer | Generator:
+def load_model(
+    name: str, options: LoadOptions, weights: Path | None = None
+) -> Tokenizer | Generator | Autoencoder:
     """Load a model of the zoo.
 
     Args:
@@ -324,5 +333,7 @@ def load_model(name: str, options: LoadOptions, weights: Path | None = None) -> 
         raise UserError(
             f"There is no weights file '{weights}'.", hint="Give the path of a .safetensors file."
         )
-    model: Tokenizer | Generator = load_object(card.load)(card, weights or weights_path(card), options)
+    model: Tokenizer | Generator | Autoencoder = load_object(card.load)(
+        card, weights or weights_path(card), options
+    )
     return model

@@ -87,13 +87,18 @@ def reconstruct(
 
 
 def square_batches(
-    source: ImageSource, size: int, batch_size: int, limit: int | None = None
+    source: ImageSource, size: int, batch_size: int, limit: int | None = None, *, first: int = 0
 ) -> Iterator[tuple[tuple[int, ...], torch.Tensor]]:
-    """Yield indices and centre crops, uint8 (B, 3, size, size), of a source's images in order."""
+    """Yield indices and centre crops, uint8 (B, 3, size, size), of a source's images in order.
+
+    Args:
+        source: the images. size: side in pixels. batch_size: images at a time.
+        limit: only the first so many images. first: leave out those before.
+    """
     import torch
 
     count = len(source) if limit is None else min(limit, len(source))
-    for start in range(0, count, batch_size):
+    for start in range(first, count, batch_size):
         indices = tuple(range(start, min(start + batch_size, count)))
         squares = np.stack([to_chw(center_crop(source[index].image, size)) for index in indices])
         yield indices, torch.from_numpy(squares)
@@ -187,39 +192,6 @@ class JoinedSource(ImageSource):
     def _locate(self, index: int) -> tuple[ImageSource, int]:
         number = bisect.bisect_right(self._ends, index)
         return self._parts[number], index - (self._ends[number - 1] if number else 0)
-
-
-def spread(source: ImageSource, limit: int | None) -> ImageSource:
-    """Return ``limit`` images spread evenly over a source, or the source itself where it has no more."""
-    return source if limit is None or limit >= len(source) else SpreadSource(source, limit)
-
-
-class SpreadSource(ImageSource):
-    """Some images of a source, spread evenly over it: a sample of sets that are sorted by class."""
-
-    def __init__(self, whole: ImageSource, count: int):
-        self._whole = whole
-        self._rows = [number * len(whole) // count for number in range(count)]
-        self._labels = whole.labels()[self._rows]
-        self.name = whole.name
-        self.class_names = whole.class_names
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def key(self, index: int) -> str:
-        """Return the image's key in the whole source."""
-        return self._whole.key(self._rows[index])
-
-    def labels(self) -> NDArray[np.int64]:
-        """Return the labels of the chosen images."""
-        return self._labels
-
-    def _load(self, index: int) -> Image.Image:
-        return self._whole[self._rows[index]].image
-
-    def _describe(self) -> str:
-        return f"spread\n{len(self)}\n{self._whole.fingerprint()}"
 
 
 def to_pixels(image: torch.Tensor) -> Pixels:

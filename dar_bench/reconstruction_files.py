@@ -17,6 +17,7 @@ from dar_bench.errors import UserError
 from dar_bench.files import write_json
 from dar_bench.grids import Row, write_png, write_sheet
 from dar_bench.metrics.reconstruction import psnr, ssim
+from dar_bench.output_folders import claim_folder
 from dar_bench.reconstruction import ReconstructedBatch, reconstruct, to_pixels
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 MANIFEST = "reconstructions.json"
 MADE_BY = "dar-bench reconstruct"
+PATTERNS = ("[0-9][0-9][0-9][0-9][0-9][0-9].png",)
+"""What the files of a run are called."""
 
 SHEET_IMAGES = 64
 """Images that the side-by-side sheet shows."""
@@ -103,6 +106,8 @@ def write_reconstructions(
             archive = stack.enter_context(write_npz(outputs.npz, count, tokenizer.card.image_size))
         try:
             for batch in stream:
+                if outputs.folder is not None and not written.images:
+                    claim_folder(outputs.folder, MANIFEST, MADE_BY, PATTERNS)
                 _take(batch, outputs, written)
                 if outputs.grid is not None:
                     shown += _pairs(batch)[: SHEET_IMAGES - len(shown)]

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from dar_bench.api import Card
-from dar_bench.evaluation import Measurement, Reference
-from dar_bench.evaluators import embedded
-from dar_bench.features.base import Extractor
+from dar_bench.evaluation.measuring import Measurement
+from dar_bench.evaluation.scoring import Scored
 from dar_bench.loading import LoadedGenerator, LoadedTokenizer
 from dar_bench.results.environment import current_environment
 from dar_bench.results.portable import portable_command
 from dar_bench.results.record import Cost, Evaluator, Model, Record
+from dar_bench.results.store import RecordStore
+from dar_bench.sketches import write_sketch
 
 
 def plain_options(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -37,46 +39,40 @@ def portable_name(card: Card) -> str:
 def generation_record(
     generator: LoadedGenerator,
     measurement: Measurement,
-    reference: Reference,
-    extractor: Extractor,
+    scored: Scored,
     *,
     options: Mapping[str, Any],
     seed: int,
     labels: str,
     note: str = "",
 ) -> Record:
-    """Return the record of a generation measurement.
+    """Return the record of what one evaluator says of a generation measurement.
 
     Args:
+        measurement: what was made and what it took. scored: one of its results.
         options: the model's, complete. labels: the policy that chose the classes; it goes into the options.
         seed: of the samples, of the labels and of the kernel distance's blocks.
         note: what a reader must know.
     """
-    tokenizer = generator.tokenizer
+    decoder = generator.decoder
     return Record(
         kind="generation",
         model=Model(
             name=portable_name(generator.card),
             weights_sha256=generator.weights_sha256,
             parameters=generator.card.parameters,
-            tokenizer=portable_name(tokenizer.card) if tokenizer else "",
-            tokenizer_sha256=tokenizer.weights_sha256 if tokenizer else None,
+            tokenizer=portable_name(decoder.card) if decoder else "",
+            tokenizer_sha256=decoder.weights_sha256 if decoder else None,
         ),
         options={**plain_options(options), "labels": labels},
         seeds={"run": seed, "evaluation": seed},
         samples=measurement.samples,
-        evaluator=Evaluator(
-            name=embedded.NAME,
-            extractor=extractor.name,
-            extractor_fingerprint=extractor.fingerprint(),
-            reference=reference.name,
-            reference_fingerprint=reference.fingerprint,
-            reference_count=len(reference.features),
-        ),
-        scores=measurement.scores,
-        unavailable=measurement.unavailable,
+        evaluator=evaluator_entry(scored),
+        scores=scored.scores,
+        unavailable=dict(scored.unavailable),
         environment=current_environment(generator.options.device, generator.options.dtype),
-        cost=_cost(measurement),
+        cost=measured_cost(measurement),
+        sketch=_sketch_digest(measurement, scored),
         command=command_line(),
         note=note,
     )
@@ -85,10 +81,8 @@ def generation_record(
 def reconstruction_record(
     tokenizer: LoadedTokenizer,
     measurement: Measurement,
-    extractor: Extractor,
+    scored: Scored,
     *,
-    data: str,
-    data_fingerprint: str,
     options: Mapping[str, Any],
     seed: int,
     note: str = "",
@@ -104,28 +98,96 @@ def reconstruction_record(
         options=plain_options(options),
         seeds={"run": seed},
         samples=measurement.samples,
-        evaluator=Evaluator(
-            name=embedded.NAME,
-            extractor=extractor.name,
-            extractor_fingerprint=extractor.fingerprint(),
-            reference=data,
-            reference_fingerprint=f"{data_fingerprint};center-crop-{tokenizer.card.image_size}",
-            reference_count=measurement.samples,
-        ),
-        scores=measurement.scores,
-        unavailable=measurement.unavailable,
+        evaluator=evaluator_entry(scored),
+        scores=scored.scores,
+        unavailable=dict(scored.unavailable),
         environment=current_environment(tokenizer.options.device, tokenizer.options.dtype),
-        cost=_cost(measurement),
+        cost=measured_cost(measurement),
+        sketch=_sketch_digest(measurement, scored),
         command=command_line(),
         note=note,
     )
 
 
-def _cost(measurement: Measurement) -> Cost:
-    busy = measurement.model_seconds
-    return Cost(
-        seconds=round(measurement.seconds, 3),
-        model_seconds=round(busy, 3),
-        images_per_second=round(measurement.samples / busy, 3) if busy else None,
-        batch_size=measurement.batch_size,
+def images_record(
+    measurement: Measurement,
+    scored: Scored,
+    *,
+    samples: str,
+    fingerprint: str,
+    crop: int | None,
+    purpose: str,
+    seed: int,
+    device: str,
+    note: str = "",
+) -> Record:
+    """Return the record of what one evaluator says of images that were there already.
+
+    Args:
+        measurement: of the images. scored: one of its results.
+        samples: what the user called the images. fingerprint: of their content and crop.
+        crop: side in pixels that both sides were cropped to. purpose: what the reference was chosen for.
+        seed: of the evaluator's own random choices. device: that the features were extracted on.
+        note: what a reader must know.
+    """
+    return Record(
+        kind="images",
+        model=Model(name=portable_command(["", samples])[1]),
+        options={"samples_fingerprint": fingerprint, "crop": crop, "purpose": purpose},
+        seeds={"evaluation": seed},
+        samples=measurement.samples,
+        evaluator=evaluator_entry(scored),
+        scores=scored.scores,
+        unavailable=dict(scored.unavailable),
+        environment=current_environment(device, "float32"),
+        cost=Cost(seconds=_rounded(measurement.seconds)),
+        command=command_line(),
+        note=note,
     )
+
+
+def write_records(folder: Path, records: Iterable[Record], measurement: Measurement) -> list[Path]:
+    """Write the records of a measurement, after the sketches that they point to, and return their paths."""
+    for sketch in measurement.sketches.values():
+        write_sketch(folder, sketch)
+    return [RecordStore(folder).write(record) for record in records]
+
+
+def evaluator_entry(scored: Scored) -> Evaluator:
+    """Return who scored, and against what, as it stands in a record."""
+    extractor, reference = scored.evaluator.extractor, scored.reference
+    return Evaluator(
+        name=scored.evaluator.name,
+        extractor=extractor.name,
+        extractor_fingerprint=extractor.fingerprint(),
+        reference=reference.name,
+        reference_fingerprint=reference.fingerprint,
+        reference_count=reference.count or None,
+    )
+
+
+def measured_cost(measurement: Measurement) -> Cost:
+    """Return what a measurement and one of its images took."""
+    busy, image = measurement.model_seconds, measurement.image_cost
+    return Cost(
+        seconds=_rounded(measurement.seconds),
+        model_seconds=_rounded(busy),
+        images_per_second=round(measurement.samples / busy, 3) if busy else None,
+        tokens_per_second=round(measurement.samples * measurement.tokens / busy, 3)
+        if busy and measurement.tokens
+        else None,
+        batch_size=measurement.batch_size,
+        flops_per_image=image.flops if image else None,
+        network_evaluations=dict(image.evaluations) if image else {},
+        first_preview_seconds=image.first_preview_seconds if image else None,
+        peak_memory_bytes=measurement.peak_memory,
+    )
+
+
+def _sketch_digest(measurement: Measurement, scored: Scored) -> str | None:
+    sketch = measurement.sketch(scored)
+    return sketch.digest() if sketch else None
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 3)

@@ -1,7 +1,7 @@
 """The files of a generation run, written while it streams: images, previews, sheets, an archive, and a list.
 
 000000-207.png                    sample 0, class 207 (class names where the model has them)
-previews/000000-207-group1.png    its estimate after the first group of tokens
+previews/000000-207-group1.png    its estimate after the first group of tokens (or -step1 of diffusion)
 trajectory.png                    the previews of the first samples side by side
 samples.json                      everything that each image can be made again with
 """
@@ -19,6 +19,7 @@ from dar_bench.files import write_json
 from dar_bench.generation import GenerationRun, generate
 from dar_bench.grids import Row, write_png, write_sheet
 from dar_bench.labels import class_name, slug
+from dar_bench.output_folders import claim_folder
 from dar_bench.reconstruction import to_pixels
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 MANIFEST = "samples.json"
 MADE_BY = "dar-bench sample"
 TRAJECTORY = "trajectory.png"
+PATTERNS = ("[0-9][0-9][0-9][0-9][0-9][0-9]-*.png", "previews/[0-9]*-*[0-9].png", TRAJECTORY)
+"""What the files of a run are called."""
 
 SHEET_COLUMNS = 16
 SHEET_ROWS = 64
@@ -45,7 +48,7 @@ class Outputs:
 
     Attributes:
         folder: for one PNG per image, previews and the list; ``None`` for none of these.
-        previews: also write the estimate after every group, and the trajectory sheet; needs ``folder``.
+        previews: also write the estimates on the way, and the trajectory sheet; needs ``folder``.
         grid: a sheet with one row per class.
         npz: an archive of all images for evaluators.
     """
@@ -128,14 +131,22 @@ class _Writer:
         self._written = written
         self._rows: dict[int, list[Pixels]] = {}
         self._trajectories: dict[int, tuple[str, list[Pixels]]] = {}
+        self._stages: list[str] = []
         self._preview_files: list[str] = []
+        self._claimed = False
 
     def take(self, batch: GeneratedBatch) -> None:
+        if self._outputs.folder is not None and not self._claimed:
+            claim_folder(self._outputs.folder, MANIFEST, MADE_BY, PATTERNS)
+            self._claimed = True
+        stage = f"{batch.unit} {batch.groups_done}"
+        if stage not in self._stages:
+            self._stages.append(stage)
         for index, label, image in zip(batch.indices, batch.labels.tolist(), batch.images, strict=True):
             pixels = to_pixels(image)
             stem = file_stem(index, label, self._card)
             if self._outputs.previews:
-                self._preview(stem, index, label, pixels, batch.groups_done)
+                self._preview(stem, index, label, pixels, stage)
             if batch.final:
                 self._final(stem, index, label, pixels)
 
@@ -156,10 +167,10 @@ class _Writer:
             if row is not None and len(row) < SHEET_COLUMNS:
                 row.append(pixels)
 
-    def _preview(self, stem: str, index: int, label: int, pixels: Pixels, group: int) -> None:
+    def _preview(self, stem: str, index: int, label: int, pixels: Pixels, stage: str) -> None:
         if self._outputs.folder is None:
             raise ValueError("previews need a folder")
-        name = f"previews/{stem}-group{group}.png"
+        name = f"previews/{stem}-{stage.replace(' ', '')}.png"
         write_png(self._outputs.folder / name, pixels)
         self._preview_files.append(name)
         self._written.previews += 1
@@ -174,7 +185,8 @@ class _Writer:
             self._written.files["grid"] = self._outputs.grid
         if self._outputs.previews and self._outputs.folder is not None:
             path = self._outputs.folder / TRAJECTORY
-            write_trajectory(path, [Row(text, images) for text, images in self._trajectories.values()])
+            rows = [Row(text, images) for text, images in self._trajectories.values()]
+            write_sheet(path, rows, columns=self._stages)
             self._written.files["trajectory"] = path
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from dar_bench.results.export import display
+from dar_bench.results.texts import display
 
 if TYPE_CHECKING:
     from dar_bench.results.record import Record, Score
@@ -20,7 +20,8 @@ def title(record: Record) -> str:
     count = record.evaluator.reference_count if record.evaluator else None
     if record.kind == "reconstruction":
         return f"{record.model.name}: {record.samples} reconstructions of {against}"
-    return f"{record.model.name}: {record.samples} samples against {count} images of {against}"
+    of = f"{count} images of {against}" if count else against
+    return f"{record.model.name}: {record.samples} samples against {of}"
 
 
 def score_rows(record: Record) -> list[list[str]]:

@@ -113,6 +113,9 @@ def fetch(card: Card, *, url: str = "") -> Path:
     Raises:
         UserError: bundled or unpublished weights, any failure of the download, or a file that does not fit.
     """
+    if card.weights.keeper:
+        kept: Path = load_object(f"{card.weights.keeper}:fetch")(card, url=url)
+        return kept
     _refuse_bundled(card)
     address = url or card.weights.url
     if not address:
@@ -129,7 +132,7 @@ def fetch(card: Card, *, url: str = "") -> Path:
     fetched: Fetched = fetch_file(address, target, sha256=card.weights.sha256, remedy=remedy)
     source = {"url": address, "trusted_on_first_use": fetched.trusted_first}
     try:
-        state = _convert(card, read_checkpoint(fetched.path))
+        state = convert_state(card, read_checkpoint(fetched.path))
     except UserError:
         if card.weights.sha256 is None:
             # Only its coming first vouched for this file; remembered, it would be demanded for ever.
@@ -154,16 +157,27 @@ def import_file(card: Card, file: str | Path, *, trust: bool = False) -> Path:
     Raises:
         UserError: not a checkpoint, truncated, unsafe, or of another model.
     """
+    if card.weights.keeper:
+        kept: Path = load_object(f"{card.weights.keeper}:import_file")(card, file, trust=trust)
+        return kept
     _refuse_bundled(card)
     path = Path(file).expanduser().absolute()
     if not path.is_file():
         raise UserError(f"There is no file '{path}'.", hint="Give the path of a .safetensors or .pt file.")
-    state = _convert(card, read_checkpoint(path, trust=trust))
+    state = convert_state(card, read_checkpoint(path, trust=trust))
     return _install(card, state, path, sha256_file(path), {"file": str(path)})
 
 
-def verify(card: Card) -> Verified:
-    """Compare the bytes of a card's weights with what was published or recorded."""
+def verify(card: Card, *, ask_keeper: bool = True) -> Verified:
+    """Compare the bytes of a card's weights with what was published or recorded.
+
+    Args:
+        card: the model.
+        ask_keeper: leave it to the weights' own keeper where they have one.
+    """
+    if ask_keeper and card.weights.keeper:
+        verified: Verified = load_object(f"{card.weights.keeper}:verify")(card)
+        return verified
     if card.weights.bundled:
         path, expected = resource_path(card.weights.bundled), card.weights.sha256
         if expected is None:
@@ -187,7 +201,7 @@ def _install(
 ) -> Path:
     path = store_path(card)
     with atomic_path(path) as temporary:
-        _save(state, temporary)
+        save_tensors(state, temporary)
         record = {
             "model": card.name,
             "source": dict(source),
@@ -203,7 +217,7 @@ def _install(
     return path
 
 
-def _convert(card: Card, loaded: Any) -> dict[str, Tensor]:
+def convert_state(card: Card, loaded: Any) -> dict[str, Tensor]:
     """Bring a loaded checkpoint into the plugin's layout and check it; our own layout is taken as it is."""
     layout: Mapping[str, tuple[int, ...]] = load_object(card.layout)(card) if card.layout else {}
     own = isinstance(loaded, Mapping) and bool(layout) and set(loaded) == set(layout)
@@ -230,7 +244,8 @@ def _tensors(card: Card, loaded: Any) -> dict[str, Tensor]:
     )
 
 
-def _save(state: Mapping[str, Tensor], path: Path) -> None:
+def save_tensors(state: Mapping[str, Tensor], path: Path) -> None:
+    """Write tensors as safetensors; those that share memory are written apart."""
     from safetensors.torch import save_file
 
     own: dict[str, Tensor] = {}

@@ -16,7 +16,7 @@ import torch
 from click.testing import CliRunner
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
-SCRIPTS = ("sampling", "decoding", "training")
+SCRIPTS = ("sampling", "decoding", "training", "sweeps", "memory")
 
 
 def load(name: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
@@ -81,6 +81,22 @@ def test_training(monkeypatch: pytest.MonkeyPatch) -> None:
     assert_positive(ar["speedup"], {"re-encoded"})
 
 
+def test_frechet(monkeypatch: pytest.MonkeyPatch) -> None:
+    main = load("frechet", monkeypatch).main
+    small = ["--dimensions", "24", "--few", "8", "--many", "200", "--repeats", "1", "--json"]
+    done = CliRunner().invoke(main, small, catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    *cases, with_error = json.loads(done.stdout)["results"]
+    assert [row["case"] for row in cases] == ["full rank", "few vectors", "few against full rank"]
+    for row in cases:
+        assert_positive(row["seconds"], {"ours", "sqrtm", "eigvals"})
+        # Traces of some 5: rounding for ours at every rank, the root of rounding for the others.
+        assert row["error"]["ours"] < 1e-12
+        assert max(row["error"].values()) < 1e-5
+    assert_positive(with_error["seconds"], {"distance", "distance with error"})
+    assert with_error["difference"] < 1e-12
+
+
 def test_both_token_decoders_read_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     decoding = load("decoding", monkeypatch)
     model = decoding.build("tiny", "cpu", torch.float32)
@@ -118,3 +134,18 @@ def test_rates_are_those_of_the_median(monkeypatch: pytest.MonkeyPatch) -> None:
     rates = measuring.rates({"a": [1.0, 2.0, 9.0], "b": [8.0, 4.0, 4.0]}, 8)
     assert rates == {"a": 4.0, "b": 2.0}
     assert measuring.speedup(rates, "a") == {"b": 2.0}
+
+
+def test_sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    (row,) = run("sweeps", monkeypatch, "--batch", "2", "--device", "cpu", "--json")
+    assert_positive(row["seconds"], {"one-row", "four-rows", "apart"})
+    assert row["four-rows / one-row"] == pytest.approx(
+        row["seconds"]["four-rows"] / row["seconds"]["one-row"]
+    )
+
+
+def test_memory_of_a_stream_grows_with_what_is_kept_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = load("memory", monkeypatch)
+    parts = memory.WideExtractor().extract(torch.zeros(2, 3, 8, 8, dtype=torch.uint8))
+    assert parts.pool.shape == (2, 2048) and parts.spatial is not None and parts.spatial.shape == (2, 2023)
+    assert [len(batch) for batch in memory.images(70, 8)] == [32, 32, 6]

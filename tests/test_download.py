@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import os
 import re
 import socket
 import threading
@@ -308,3 +309,17 @@ def test_two_at_once_download_once(url: str, tmp_path: Path, manners: Manners) -
         thread.join()
     assert results == [sha256(BODY)] * 4
     assert manners.asked == [None]
+
+
+@pytest.mark.parametrize("before", [None, "0"])
+def test_forbidding_the_network_ends_with_the_block(
+    before: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if before is not None:
+        monkeypatch.setenv(download.OFFLINE_VARIABLE, before)
+    with download.without_network(True):
+        assert download.offline()
+    assert not download.offline()
+    assert os.environ.get(download.OFFLINE_VARIABLE) == before
+    with download.without_network(False):
+        assert not download.offline()

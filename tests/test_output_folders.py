@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dar_bench.errors import UserError
-from dar_bench.output_folders import check_folder, clear_folder
+from dar_bench.output_folders import check_folder, claim_folder, clear_folder
 
 
 def made(folder: Path, files: list[str], *, by: str = "tool") -> None:
@@ -46,6 +46,20 @@ def test_a_list_cannot_reach_outside(tmp_path: Path) -> None:
     claim(folder)
     assert (tmp_path / "precious.txt").read_text() == "kept"
     assert not (folder / "a.png").exists()
+
+
+def test_what_a_killed_run_left_can_be_replaced_and_nothing_else_goes(tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    claim(folder)
+    claim_folder(folder, "list.json", "tool", ["[0-9]*.png", "previews/*.png", "../*.txt"])
+    (folder / "previews").mkdir()
+    for name in ("000001.png", "previews/a.png", "mine.png", "../precious.txt"):
+        (folder / name).write_text("x")
+    with pytest.raises(UserError, match="--overwrite"):
+        claim(folder, overwrite=False)
+    claim(folder)
+    assert sorted(path.name for path in folder.rglob("*")) == ["mine.png"]
+    assert (tmp_path / "precious.txt").exists()
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,10 @@ import torch
 from PIL import Image
 
 from dar_bench.api import Options, SampleKeys
+from dar_bench.data.subset import spread
 from dar_bench.data.transforms import center_crop
 from dar_bench.errors import UserError
-from dar_bench.reconstruction import open_inputs, reconstruct, spread
+from dar_bench.reconstruction import open_inputs, reconstruct
 
 
 class Inverter:

@@ -77,8 +77,27 @@ print(batch.final, tuple(batch.images.shape), batch.images[:, :, 0, 0].tolist())
 """
     used = python(installed, "-c", program)
     assert used.stdout == "True (2, 3, 8, 8) [[40, 60, 220], [220, 40, 40]]\n", used.stderr
-    assert dar_bench(installed, "train", "colours").stdout == "trained colours\n"
+    wrong = dar_bench(installed, "train", "colours")
+    assert wrong.returncode == 2
+    assert "Missing option '--data'" in wrong.stderr
     assert re.search(r"colours +Average a class\.", dar_bench(installed, "train", "--help").stdout)
+
+
+def test_it_keeps_every_rule(installed: Path) -> None:
+    checked = dar_bench(installed, "plugins", "check", "toy-images", "--json")
+    findings = json.loads(checked.stdout)
+    assert [finding for finding in findings if finding["outcome"] == "fails"] == []
+    assert checked.returncode == 0
+    held = {finding["rule"] for finding in findings if finding["outcome"] == "holds"}
+    assert held >= {
+        "light-import",
+        "parameters",
+        "load-strict",
+        "seeds",
+        "labels",
+        "generate-batch",
+        "training-smoke",
+    }
 
 
 def test_broken_it_is_reported_and_the_rest_works(installed: Path, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import NoReturn
 
 import click
 
-from dar_bench import __version__
+from dar_bench import __version__, process_group
 from dar_bench.cli.groups import LazyGroup, PluginGroup
 from dar_bench.cli.help import examples
 from dar_bench.errors import EXIT_INTERRUPTED, EXIT_USAGE, UserError
@@ -34,7 +34,14 @@ _COMMANDS = {
     "sample": ("dar_bench.cli.sample:sample", "Generate images, grids and streamed previews."),
     "reconstruct": ("dar_bench.cli.reconstruct:reconstruct", "Encode and decode images with a tokenizer."),
     "eval": ("dar_bench.cli.eval:eval_group", "Measure reconstruction or generation."),
+    "sweep": ("dar_bench.cli.sweep:sweep", "Measure many settings that share their work."),
+    "cache": ("dar_bench.cli.cache:cache", "Show or clear what earlier work left on this machine."),
+    "lint": ("dar_bench.cli.lint:lint", "Look over a sample set for what would move its scores."),
+    "stats": ("dar_bench.cli.stats:stats", "List, fetch and build reference statistics."),
     "results": ("dar_bench.cli.results:results", "List, show and compare result records."),
+    "check": ("dar_bench.cli.check:check", "Measure again and fail where a number moved."),
+    "report": ("dar_bench.cli.report:report", "Write the records as one self-contained HTML page."),
+    "doctor": ("dar_bench.cli.doctor:doctor", "Say what works on this machine; calibrate evaluators."),
     "weights": ("dar_bench.cli.weights:weights", "Fetch, import and verify model weights."),
 }
 
@@ -58,13 +65,22 @@ def train() -> None:
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit: 0 fine, 1 a check failed, 2 wrong use, 70 our fault, 130 interrupted."""
     try:
-        code = run(arguments)
+        code = _run_to_status(arguments)
         sys.stdout.flush()
     except BrokenPipeError:
         # The interpreter flushes standard output once more on exit; give it somewhere to go.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = EXIT_BROKEN_PIPE
-    sys.exit(code)
+    process_group.finish(code)
+
+
+def _run_to_status(arguments: Sequence[str] | None) -> int:
+    try:
+        return run(arguments)
+    except SystemExit as exit:  # how processes other than the first end quietly
+        if exit.code is None or isinstance(exit.code, int):
+            return exit.code or 0
+        raise
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

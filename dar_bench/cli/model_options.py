@@ -77,8 +77,10 @@ def guidance_options(command: F) -> F:
 def decoding_options(command: F) -> F:
     """Add the options of pixel decoding, and ``--option`` for those without a flag."""
     return _all(
-        click.option("--solver", help="Of the diffusion steps: euler, adams2, ab2, heun, midpoint."),
-        click.option("--steps", help="Diffusion steps of a full decoding."),
+        click.option(
+            "--solver", help="Of the diffusion steps: euler, adams2, ab2, heun, midpoint; ddpm, ddim."
+        ),
+        click.option("--steps", help="Diffusion steps: of a full decoding, or of a diffusion model."),
         click.option("--tokens", help="Decode from the first so many tokens."),
         click.option(
             "--option",

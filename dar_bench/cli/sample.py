@@ -42,7 +42,11 @@ from dar_bench.cli.model_options import decoding_options, guidance_options, load
     "--out", type=click.Path(path_type=Path), help="Folder of the images.  [default: samples/MODEL]"
 )
 @click.option("--overwrite", is_flag=True, help="Replace the samples of an earlier run in that folder.")
-@click.option("--previews", is_flag=True, help="Write the estimate after every group of tokens as it comes.")
+@click.option(
+    "--previews",
+    is_flag=True,
+    help="Write estimates on the way too: after groups of tokens, or steps.",
+)
 @click.option("--grid", type=click.Path(path_type=Path), help="Write a contact sheet, one row per label.")
 @click.option("--npz", type=click.Path(path_type=Path), help="Write all images as arr_0 of an .npz archive.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was made as JSON.")
@@ -95,6 +99,7 @@ def sample(
         check_folder(out, sample_files.MANIFEST, sample_files.MADE_BY, overwrite=overwrite) if out else []
     )
     generator = load_generator(card, load_options(device, dtype, compiled), weights)
+    decoder = generator.decoder
     prefix = None
     if image is not None:
         tokenizer = generator.tokenizer
@@ -112,8 +117,8 @@ def sample(
     facts = {
         "model": card.name,
         "weights_sha256": generator.weights_sha256,
-        "tokenizer": card.tokenizer,
-        "tokenizer_sha256": generator.tokenizer.weights_sha256 if generator.tokenizer else None,
+        "tokenizer": decoder.card.name if decoder else "",
+        "tokenizer_sha256": decoder.weights_sha256 if decoder else None,
         "seed": seed,
         "options": plain_options(complete),
         "prefix_codes": prefix.tolist() if prefix is not None else [],

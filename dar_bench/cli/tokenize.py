@@ -26,10 +26,11 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--crops",
-    type=click.Choice(["center", "flip", "ten"]),
+    type=click.Choice(["center", "flip", "ten", "twenty"]),
     default="center",
     show_default=True,
-    help="Squares of every image: the centre; it and its mirror image; the ten crops of AR training.",
+    help="Squares of every image: the centre; it and its mirror image; the ten crops of AR training; "
+    "those and ten tighter ones (LlamaGen).",
 )
 @click.option(
     "--batch-size",
@@ -77,22 +78,15 @@ def tokenize(
     NAME:SPLIT of a shipped data set. An interrupted run goes on where it stopped when it is started again.
     """
     from dar_bench import plugins
-    from dar_bench.api import TokenizerCard
     from dar_bench.console import print_json, print_table, progress
     from dar_bench.data import open_source, tokenization
     from dar_bench.devices import load_options
-    from dar_bench.errors import UserError
     from dar_bench.hashing import sha256_file
+    from dar_bench.loading import tokenizer_card
     from dar_bench.weights import weights_path
 
     source = open_source(data, image_column=image_column, label_column=label_column)
-    card = plugins.registry().card(tokenizer)
-    if not isinstance(card, TokenizerCard):
-        raise UserError(
-            f"'{tokenizer}' is no tokenizer.",
-            why="It makes images of labels, not codes of images.",
-            hint="'dar-bench models' lists the tokenizers.",
-        )
+    card = tokenizer_card(tokenizer)
     model = cast("Tokenizer", plugins.load_model(card.name, load_options(device), weights))
     images = len(source) if limit is None else min(limit, len(source))
     with progress(f"Encoding {data}", images) as bar:

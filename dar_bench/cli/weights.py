@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import click
 
 from dar_bench import weights as store
@@ -11,14 +9,15 @@ from dar_bench.api import Card, GeneratorCard
 from dar_bench.cli.groups import SuggestingGroup
 from dar_bench.cli.help import examples
 from dar_bench.console import note, print_json, print_table
-from dar_bench.download import OFFLINE_VARIABLE
+from dar_bench.download import OFFLINE_VARIABLE, without_network
 from dar_bench.errors import EXIT_CHECK_FAILED
+from dar_bench.features.cards import EXTRACTOR_CARDS
 from dar_bench.plugins import registry
 
 
 @click.group(cls=SuggestingGroup, epilog=examples("dar-bench weights list", "dar-bench weights fetch dar-l"))
 def weights() -> None:
-    """Fetch, import and verify model weights.
+    """Fetch, import and verify the weights of models and feature extractors.
 
     They are kept under $DAR_BENCH_HOME/weights (~/.cache/dar-bench/weights), as safetensors.
     """
@@ -28,7 +27,7 @@ def weights() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def list_weights(as_json: bool) -> None:
     """List where the weights of every model are."""
-    cards = registry().cards()
+    cards = [*registry().cards(), *EXTRACTOR_CARDS.values()]
     if as_json:
         print_json([_facts(card) for card in cards])
         return
@@ -56,25 +55,28 @@ def fetch(name: str, url: str, offline: bool) -> None:
     A broken download continues where it stopped. The file must have the published SHA-256; where none is
     published, the first one seen is recorded and demanded from then on.
     """
-    if offline:
-        os.environ[OFFLINE_VARIABLE] = "1"
-    card = registry().card(name)
-    click.echo(store.fetch(card, url=url))
-    _mention_tokenizer(card)
+    card = _card(name)
+    with without_network(offline):
+        click.echo(store.fetch(card, url=url))
+    _mention_decoder(card)
 
 
 @weights.command("import", epilog=examples("dar-bench weights import dar-l D-AR-L-360K.pt"))
 @click.argument("name")
 @click.argument("file", type=click.Path())
-@click.option("--trust", is_flag=True, help="Allow a pickle that runs code of its own when it is loaded.")
+@click.option(
+    "--trust",
+    is_flag=True,
+    help="Allow a pickle that runs code of its own, or an Inception network that is not the published one.",
+)
 def import_weights(name: str, file: str, trust: bool) -> None:
     """Convert FILE, a published checkpoint of the model NAME, and keep it in the store.
 
     FILE may also be a safetensors file that training wrote.
     """
-    card = registry().card(name)
+    card = _card(name)
     click.echo(store.import_file(card, file, trust=trust))
-    _mention_tokenizer(card)
+    _mention_decoder(card)
 
 
 @weights.command(epilog=examples("dar-bench weights verify", "dar-bench weights verify dar-tiny"))
@@ -87,9 +89,13 @@ def verify(ctx: click.Context, name: str | None, as_json: bool) -> None:
     Exits with 1 when one differs.
     """
     if name is not None:
-        cards = [registry().card(name)]
+        cards = [_card(name)]
     else:
-        cards = [card for card in registry().cards() if store.status(card) in ("bundled", "present")]
+        cards = [
+            card
+            for card in (*registry().cards(), *EXTRACTOR_CARDS.values())
+            if store.status(card) in ("bundled", "present")
+        ]
     results = [store.verify(card) for card in cards]
     if as_json:
         print_json([{"model": result.name, "ok": result.ok, "detail": result.detail} for result in results])
@@ -104,7 +110,12 @@ def verify(ctx: click.Context, name: str | None, as_json: bool) -> None:
 @click.argument("name")
 def path(name: str) -> None:
     """Print the path of the safetensors file of the model NAME."""
-    click.echo(store.weights_path(registry().card(name)))
+    click.echo(store.weights_path(_card(name)))
+
+
+def _card(name: str) -> Card:
+    """Return the card of a model, or of a network that features are measured with."""
+    return EXTRACTOR_CARDS[name] if name in EXTRACTOR_CARDS else registry().card(name)
 
 
 def _source(card: Card) -> str:
@@ -123,9 +134,10 @@ def _facts(card: Card) -> dict[str, object]:
     }
 
 
-def _mention_tokenizer(card: Card) -> None:
-    """Say when the generator that just arrived cannot run yet for want of its tokenizer."""
-    if isinstance(card, GeneratorCard) and card.tokenizer:
-        tokenizer = registry().card(card.tokenizer)
-        if store.status(tokenizer) == "to fetch":
-            note(f"'{card.name}' also needs its tokenizer: dar-bench weights fetch {tokenizer.name}")
+def _mention_decoder(card: Card) -> None:
+    """Say when the generator that just arrived cannot run yet for want of its tokenizer or autoencoder."""
+    if isinstance(card, GeneratorCard) and (card.tokenizer or card.autoencoder):
+        needed = registry().card(card.tokenizer or card.autoencoder)
+        if store.status(needed) == "to fetch":
+            what = "tokenizer" if card.tokenizer else "autoencoder"
+            note(f"'{card.name}' also needs its {what}: dar-bench weights fetch {needed.name}")

@@ -27,6 +27,9 @@ IMAGE_EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".t
 CONTENT_HASH_LIMIT = 256 * 2**20
 """Data of up to this many bytes is fingerprinted by its contents, larger data by its listing."""
 
+FILE_MODE = "file_mode"
+"""Key in the ``info`` of a decoded image for the mode of its file (``L``, ``RGBA``)."""
+
 T = TypeVar("T")
 
 
@@ -167,13 +170,20 @@ def decode_image(data: bytes, where: str) -> Image.Image:
     Args:
         where: names the image in the error, for instance ``"cats/1.png (image 7 of data/)"``.
 
+    Returns:
+        The image, with the file's format in ``format`` and its mode in ``info[FILE_MODE]``.
+
     Raises:
         UserError: the bytes are no image, or a damaged one.
     """
     try:
         with Image.open(io.BytesIO(data)) as image:
             image.load()
-            return to_rgb(image)
+            decoded = to_rgb(image)
+            # What the file was: a check of sample sets wants to know, and the copy has forgotten it.
+            decoded.format = image.format
+            decoded.info[FILE_MODE] = image.mode
+            return decoded
     except UnidentifiedImageError as error:
         why = "The file is empty." if not data else "Its contents are in no known image format."
         raise _unreadable(where, why) from error

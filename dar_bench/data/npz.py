@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ from PIL import Image
 
 from dar_bench.data.base import UNLABELLED, ImageSource, describe_files
 from dar_bench.errors import UserError
+
+DAMAGED = (zipfile.BadZipFile, zlib.error, ValueError, EOFError, RuntimeError, OSError)
+"""What reading an archive raises that is damaged, encrypted or of a form that Python does not know."""
 
 COMPRESSED_LIMIT = 2 * 2**30
 """Bytes of pixels up to which a compressed archive is unpacked into memory."""
@@ -50,7 +54,7 @@ class NpzSource(ImageSource):
                     self._header_size = file.tell()
                 self._check(fortran)
                 labels = _read_array(archive, "arr_1.npy") if "arr_1.npy" in members else None
-        except (zipfile.BadZipFile, ValueError, EOFError, OSError) as error:
+        except DAMAGED as error:
             raise UserError(
                 f"Cannot read {path} as an npz archive.", why=str(error), hint="Download or copy it again."
             ) from error
@@ -96,18 +100,17 @@ class NpzSource(ImageSource):
         try:
             with zipfile.ZipFile(self._path) as archive:
                 pixels: NDArray[np.uint8] = _read_array(archive, "arr_0.npy")
-        except (zipfile.BadZipFile, ValueError, EOFError, OSError) as error:
+        except DAMAGED as error:
             raise UserError(f"Cannot unpack arr_0 of {self._path}.", why=str(error)) from error
         return pixels
 
     def _check(self, fortran: bool) -> None:
         shape, dtype = self._shape, self._dtype
         if dtype != np.uint8 or len(shape) != 4 or shape[3] != 3 or fortran:
-            looks_nchw = len(shape) == 4 and shape[1] == 3
             raise UserError(
                 f"arr_0 of {self._path} is {dtype} of shape {shape}{' in Fortran order' if fortran else ''}.",
                 why="Images are uint8 of shape (n, height, width, 3).",
-                hint="Move the channels to the end." if looks_nchw else "",
+                hint=_advice(shape, dtype),
             )
         if min(shape) == 0:
             raise UserError(f"{self._path} holds no images.", why=f"arr_0 has shape {shape}.")
@@ -149,6 +152,19 @@ def _read_array(archive: zipfile.ZipFile, member: str) -> NDArray[Any]:
     return array
 
 
+def _advice(shape: tuple[int, ...], dtype: np.dtype[Any]) -> str:
+    """Say what to do with an array that is no image batch, where its shape or type tells."""
+    if len(shape) == 4 and shape[1] == 3 and shape[3] != 3:
+        return "Move the channels to the end."
+    if len(shape) == 3 or (len(shape) == 4 and shape[3] == 1):
+        return "These look greyscale: repeat the channel three times."
+    if len(shape) == 4 and shape[3] == 4:
+        return "These have an alpha channel: composite them on a background and drop it."
+    if dtype.kind == "f" and len(shape) == 4:
+        return "Bring floats to 0..255, round, and convert: (x * 255).round().astype('uint8') for 0..1."
+    return ""
+
+
 def _no_images(path: Path, members: Mapping[str, object]) -> UserError:
     names = [name.removesuffix(".npy") for name in members]
     if {"mu", "sigma"} <= set(names):
@@ -157,4 +173,8 @@ def _no_images(path: Path, members: Mapping[str, object]) -> UserError:
             hint="Use it as a reference of a score, or name the images themselves.",
         )
     listed = ", ".join(names) if names else "nothing"
-    return UserError(f"{path} has no array 'arr_0'.", why=f"It holds {listed}.")
+    return UserError(
+        f"{path} has no array 'arr_0'.",
+        why=f"It holds {listed}.",
+        hint="Save the images under that name, as numpy.savez(FILE, images) does.",
+    )

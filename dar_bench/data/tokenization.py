@@ -22,6 +22,9 @@ from dar_bench.errors import UserError, unknown_name
 TEN_CROP_RESIZE = 1.1
 """Side of the square that the ten crops are cut from, in image sizes (D-AR, LlamaGen)."""
 
+TIGHT_RESIZE = 1.05
+"""The same for the second ten of LlamaGen, whose training draws evenly from both."""
+
 
 @dataclass(frozen=True)
 class CropRecipe:
@@ -51,12 +54,18 @@ def _ten(image: Image.Image, size: int) -> Pixels:
     return ten_crop(image, size, TEN_CROP_RESIZE)
 
 
+def _twenty(image: Image.Image, size: int) -> Pixels:
+    return np.concatenate([ten_crop(image, size, resize) for resize in (TEN_CROP_RESIZE, TIGHT_RESIZE)])
+
+
 RECIPES = {
     "center": CropRecipe("center", 1, _center),
     "flip": CropRecipe("flip", 2, _center_and_mirrored),
     "ten": CropRecipe(f"ten:{TEN_CROP_RESIZE}", TEN_CROPS, _ten),
+    "twenty": CropRecipe(f"ten:{TEN_CROP_RESIZE}+{TIGHT_RESIZE}", 2 * TEN_CROPS, _twenty),
 }
-"""``center``: the centre crop; ``flip``: it and its mirror image; ``ten``: the ten crops of AR training."""
+"""``center``: the centre crop; ``flip``: it and its mirror image; ``ten``: the ten crops of AR training; ``twenty``:
+ten more from a tighter square."""
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,12 @@ from typing import TYPE_CHECKING
 
 from dar_bench.console import progress
 from dar_bench.data import open_source
+from dar_bench.data.subset import spread
 from dar_bench.data.transforms import Pixels
-from dar_bench.evaluation import (
-    Reference,
-    measure_generation,
-    measure_reconstruction,
-    measure_reference,
-)
-from dar_bench.features.base import Extractor
+from dar_bench.evaluation.extraction import Sides, measure_reference
+from dar_bench.evaluation.measuring import Measurement, measure_generation, measure_reconstruction
+from dar_bench.evaluation.scoring import only
+from dar_bench.evaluators.base import Evaluator
 from dar_bench.generation import GenerationRun, generate
 from dar_bench.grids import Row, write_sheet
 from dar_bench.labels import class_name
@@ -22,14 +20,15 @@ from dar_bench.options import parse_options
 from dar_bench.quickstart.folder import QuickstartFolder
 from dar_bench.quickstart.narration import Narration
 from dar_bench.quickstart.plan import SAMPLES_PER_CLASS, SHEET_CLASSES, SHEET_IMAGES, SHOWN_SCHEDULE, Plan
-from dar_bench.reconstruction import reconstruct, spread, to_pixels
+from dar_bench.reconstruction import reconstruct, to_pixels
 from dar_bench.reconstruction_files import write_side_by_side
-from dar_bench.recording import generation_record, reconstruction_record
+from dar_bench.recording import generation_record, reconstruction_record, write_records
+from dar_bench.references.opening import open_given
 from dar_bench.results.record import Record
-from dar_bench.results.store import RecordStore
 from dar_bench.roles import choose_labels
 from dar_bench.sample_files import write_trajectory
 from dar_bench.score_tables import SCORE_NUMBERS, comparison_rows, interval
+from dar_bench.sketches import sketch_path
 
 if TYPE_CHECKING:
     from dar_bench.api import GeneratedBatch
@@ -116,7 +115,7 @@ def show_generation(
 def score_reconstructions(
     plan: Plan,
     tokenizer: LoadedTokenizer,
-    extractor: Extractor,
+    evaluator: Evaluator,
     folder: QuickstartFolder,
     narration: Narration,
 ) -> Record:
@@ -127,22 +126,15 @@ def score_reconstructions(
         measurement = measure_reconstruction(
             tokenizer,
             chosen,
-            extractor,
+            only(evaluator),
             seed=plan.seed,
             options=options,
             batch_size=BATCH_SIZE,
             on_images=bar.advance,
         )
-    record = reconstruction_record(
-        tokenizer,
-        measurement,
-        extractor,
-        data=plan.held_out,
-        data_fingerprint=chosen.fingerprint(),
-        options=options,
-        seed=plan.seed,
-    )
-    write_record(record, folder, "reconstruction scores")
+    (scored,) = measurement.results
+    record = reconstruction_record(tokenizer, measurement, scored, options=options, seed=plan.seed)
+    write_record(record, measurement, folder, "reconstruction scores")
     rows = [(score.name, f"{score.value:.4g}", interval(score), score.n) for score in record.scores]
     narration.table(("score", "value", "95 %", "n"), rows, right=SCORE_NUMBERS)
     for name, reason in record.unavailable.items():
@@ -153,18 +145,20 @@ def score_reconstructions(
 def compare_schedules(
     plan: Plan,
     generator: LoadedGenerator,
-    extractor: Extractor,
+    evaluator: Evaluator,
     folder: QuickstartFolder,
     narration: Narration,
 ) -> list[tuple[str, Record]]:
     """Measure the generator with every schedule against one reference, whose features are computed once."""
-    source = open_source(plan.reference)
-    with progress(f"Reading {plan.reference}", len(source)) as bar:
-        reference = measure_reference(source, plan.generator.image_size, extractor, on_images=bar.advance)
+    reference = open_given(plan.reference)
+    with progress(f"Reading {plan.reference}", reference.count) as bar:
+        references = measure_reference(
+            reference, plan.generator.image_size, [evaluator.extractor], on_images=bar.advance
+        )
     records = []
     for schedule in plan.schedules:
-        record = _measure_schedule(plan, schedule, generator, reference, extractor)
-        write_record(record, folder, f"generation scores with guidance {schedule}")
+        record, measurement = _measure_schedule(plan, schedule, generator, references, evaluator)
+        write_record(record, measurement, folder, f"generation scores with guidance {schedule}")
         records.append((f"cfg {schedule}", record))
     columns, rows = comparison_rows(records)
     narration.table(columns, rows, right=columns[1:])
@@ -172,21 +166,27 @@ def compare_schedules(
 
 
 def _measure_schedule(
-    plan: Plan, schedule: str, generator: LoadedGenerator, reference: Reference, extractor: Extractor
-) -> Record:
+    plan: Plan, schedule: str, generator: LoadedGenerator, references: Sides, evaluator: Evaluator
+) -> tuple[Record, Measurement]:
     policy, labels = choose_labels(None, open_source(plan.reference), plan.generator, plan.samples, plan.seed)
     options = parse_options(plan.generator, {"cfg": schedule})
     run = GenerationRun(labels=labels, seed=plan.seed, options=options, batch_size=BATCH_SIZE)
     with progress(f"Generating with guidance {schedule}", plan.samples) as bar:
-        measurement = measure_generation(generator, run, reference, extractor, on_images=bar.advance)
-    return generation_record(
-        generator, measurement, reference, extractor, options=options, seed=plan.seed, labels=policy
-    )
+        measurement = measure_generation(generator, run, references, only(evaluator), on_images=bar.advance)
+    (scored,) = measurement.results
+    record = generation_record(generator, measurement, scored, options=options, seed=plan.seed, labels=policy)
+    return record, measurement
 
 
-def write_record(record: Record, folder: QuickstartFolder, meaning: str) -> None:
-    """Write a record into the folder as soon as it is measured."""
-    folder.add(RecordStore(folder.path / "results").write(record), meaning)
+def write_record(record: Record, measurement: Measurement, folder: QuickstartFolder, meaning: str) -> None:
+    """Write a record and its sketch into the folder as soon as it is measured."""
+    results = folder.path / "results"
+    for sketch in measurement.sketches.values():
+        folder.add(
+            sketch_path(results / "record", sketch.digest()), "what is kept to verify the record below"
+        )
+    for path in write_records(results, [record], measurement):
+        folder.add(path, meaning)
 
 
 def _class_rows(plan: Plan, batch: GeneratedBatch) -> list[Row]:

@@ -6,8 +6,7 @@ import time
 from typing import Any
 
 from dar_bench.devices import load_options
-from dar_bench.evaluation import open_extractor
-from dar_bench.evaluators import embedded
+from dar_bench.evaluators.names import load_evaluator
 from dar_bench.loading import LoadedGenerator, load_generator
 from dar_bench.output_folders import check_folder
 from dar_bench.quickstart import steps
@@ -87,20 +86,20 @@ def _measure(
         "the image so far is shown.",
     ):
         steps.show_generation(plan, generator, folder, narration)
-    extractor = open_extractor(embedded.NAME, generator.options.device)
+    evaluator = load_evaluator("embedded", generator.options.device)
     with narration.step(
         "Score the reconstructions",
-        f"Pixel scores, and a distance on the features of {extractor.name}. {NOT_FID}",
+        f"Pixel scores, and a distance on the features of {evaluator.extractor.name}. {NOT_FID}",
     ):
         records = [
-            ("reconstruction", steps.score_reconstructions(plan, tokenizer, extractor, folder, narration))
+            ("reconstruction", steps.score_reconstructions(plan, tokenizer, evaluator, folder, narration))
         ]
     with narration.step(
         "Compare guidance schedules",
         f"{plan.samples} images with each of {', '.join(plan.schedules)} against {plan.reference}. "
         "So few samples raise every FD; KD is free of that.",
     ):
-        records += steps.compare_schedules(plan, generator, extractor, folder, narration)
+        records += steps.compare_schedules(plan, generator, evaluator, folder, narration)
     with narration.step(
         "Keep the records", "One JSON file per measurement, named by its content, with all that explains it."
     ):

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from dar_bench.api import GeneratedBatch, GeneratorCard, Options, SampleKeys
-from dar_bench.errors import UserError
+from dar_bench.labels import check_labels
 from dar_bench.sampling.engine import generate_tokens
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class AutoregressiveGenerator:
-    """Implements ``dar_bench.api.Generator`` for a ``TokenNetwork`` and a ``Tokenizer``.
+    """Implements ``dar_bench.api.CodeGenerator`` for a ``TokenNetwork`` and a ``Tokenizer``.
 
     Args:
         card: the generator's card; its options are the engine's (``cfg``, ``temperature``, ``top-k``, ``top-p``) and
@@ -54,26 +54,11 @@ class AutoregressiveGenerator:
         """
         import torch
 
-        self._check_labels(labels)
-        tokenizer = self.tokenizer.card
-        group = tokenizer.tokens // tokenizer.groups
-        wanted = int(options.get("tokens", tokenizer.tokens))
-        groups = -(-wanted // group)
+        groups = -(-self._wanted(options) // self._group)
+        tokens = self._tokens(labels, keys, options, prefix)
         stream = self.tokenizer.start(keys, options)
-        tokens = generate_tokens(
-            self.network,
-            labels.to(self.device),
-            keys,
-            schedule=options["cfg"],
-            temperature=options["temperature"],
-            top_k=options["top-k"],
-            top_p=options["top-p"],
-            prefix=None if prefix is None else prefix.to(self.device),
-            group=group,
-        )
         codes: list[torch.Tensor] = []
         for done, new in enumerate(tokens, start=1):
-            new = new[:, : wanted - (done - 1) * group]
             codes.append(new)
             stream.push(new)
             final = done == groups
@@ -86,15 +71,38 @@ class AutoregressiveGenerator:
                     groups_done=done,
                     groups=groups,
                 )
-            if final:
-                return
 
-    def _check_labels(self, labels: torch.Tensor) -> None:
-        low, high = int(labels.min()), int(labels.max())
-        if low < 0 or high >= self.card.num_classes:
-            wrong = low if low < 0 else high
-            raise UserError(
-                f"Label {wrong} is out of range.",
-                why=f"'{self.card.name}' has {self.card.num_classes} classes.",
-                hint=f"Give labels from 0 to {self.card.num_classes - 1}.",
-            )
+    def codes(
+        self, labels: torch.Tensor, keys: SampleKeys, options: Options, *, prefix: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Return the codes alone, int64 (B, n); see ``dar_bench.api.CodeGenerator``."""
+        import torch
+
+        return torch.cat(list(self._tokens(labels, keys, options, prefix)), dim=1)
+
+    @property
+    def _group(self) -> int:
+        return self.tokenizer.card.tokens // self.tokenizer.card.groups
+
+    def _wanted(self, options: Options) -> int:
+        return int(options.get("tokens", self.tokenizer.card.tokens))
+
+    def _tokens(
+        self, labels: torch.Tensor, keys: SampleKeys, options: Options, prefix: torch.Tensor | None
+    ) -> Iterator[torch.Tensor]:
+        """Yield the groups of codes, up to as many codes as are wanted."""
+        check_labels(self.card, labels)
+        group, wanted = self._group, self._wanted(options)
+        tokens = generate_tokens(
+            self.network,
+            labels.to(self.device),
+            keys,
+            schedule=options["cfg"],
+            temperature=options["temperature"],
+            top_k=options["top-k"],
+            top_p=options["top-p"],
+            prefix=None if prefix is None else prefix.to(self.device),
+            group=group,
+        )
+        for start in range(0, wanted, group):
+            yield next(tokens)[:, : wanted - start]

@@ -1,4 +1,4 @@
-"""Guidance schedules: one classifier-free guidance scale per token.
+"""Guidance schedules: one classifier-free guidance scale per token, or per step of a diffusion model.
 
     none                no guidance, scale 1 everywhere
     1.5                 the same scale everywhere
@@ -7,8 +7,9 @@
     power:1.1-8.0:3     from 1.1 to 8.0 with the exponent 3 (the default) on the token's position
     interval:4.0:0.2-0.8  scale 4.0 from 20 % of the tokens to before 80 %, scale 1 elsewhere
 
-With conditional logits c and unconditional logits u, a scale s means u + s * (c - u): 1 is no guidance, 0 is
-unconditional, and numbers may be negative or in scientific notation.
+What follows says tokens for either. With conditional logits (or noise estimates) c and unconditional ones u, a
+scale s means u + s * (c - u): 1 is no guidance, 0 is unconditional, and numbers may be negative or in scientific
+notation.
 """
 
 from __future__ import annotations
@@ -188,7 +189,9 @@ def _parse_interval(text: str, arguments: str) -> Schedule:
     scale, _, ends = arguments.partition(":")
     low, high = _range(text, ends)
     if not 0.0 <= low < high <= 1.0:
-        raise _malformed(text, "The interval is given in fractions of the tokens, 0 <= lo < hi <= 1.")
+        raise _malformed(
+            text, "The interval is given in fractions of the tokens or steps, 0 <= lo < hi <= 1."
+        )
     return Interval(_number(text, scale), low, high)
 
 

@@ -70,17 +70,28 @@ def test_scores_do_not_depend_on_the_batch_size(dar_bench: Run) -> None:
 
 
 @pytest.mark.usefixtures("tiny_extractor")
-def test_data_that_mislead_are_warned_of_and_the_record_says_so(dar_bench: Run) -> None:
-    status, out, err = dar_bench(
-        "eval", "rfid", "--tokenizer", "small-tokenizer", "--data", "dots:train", "--json"
-    )
+@pytest.mark.parametrize(
+    ("arguments", "what", "instead"),
+    [
+        (("rfid", "--tokenizer", "small-tokenizer", "--data", "dots:train"), "is training data", "dots:val"),
+        (
+            ("gfid", "--model", "small", "--samples", "16", "--reference", "dots:val"),
+            "is held out for reconstruction",
+            "dots:train",
+        ),
+    ],
+)
+def test_data_that_mislead_are_refused_unless_forced(
+    dar_bench: Run, arguments: tuple[str, ...], what: str, instead: str
+) -> None:
+    status, _, err = dar_bench("eval", *arguments)
+    assert status == 2
+    assert what in err and f"Use {instead}, or measure it all the same with --force-reference." in err
+    assert list(Path().iterdir()) == []
+    status, out, err = dar_bench("eval", *arguments, "--force-reference", "--json")
     assert status == 0
-    assert "Warning: dots:train is training data" in err and "Use dots:val." in err
-    assert json.loads(out)["note"].startswith("Warning: dots:train is training data")
-    arguments = ("eval", "gfid", "--model", "small", "--samples", 16, "--reference", "dots:val")
-    status, _, err = dar_bench(*arguments)
-    assert status == 0
-    assert "Warning: dots:val is held out for reconstruction" in err and "Use dots:train." in err
+    assert what in err
+    assert json.loads(out)["note"].startswith("Forced: ") and what in json.loads(out)["note"]
 
 
 @pytest.mark.usefixtures("tiny_extractor")
@@ -106,7 +117,10 @@ def test_the_embedded_extractor_measures(dar_bench: Run) -> None:
     [
         (("gfid", "--model", "smal"), ("Did you mean 'small'?",)),
         (("gfid", "--model", "small", "--samples", "3"), ("Too few images: 3 samples", "at least 16")),
-        (("gfid", "--model", "small", "--evaluator", "adm"), ("Unknown evaluator 'adm'", "embedded")),
+        (
+            ("gfid", "--model", "small", "--evaluator", "embeded"),
+            ("Unknown evaluator 'embeded'", "'embedded'"),
+        ),
         (("gfid", "--model", "small", "--cfg", "linear"), ("Malformed guidance schedule 'linear'",)),
         (("gfid", "--model", "small", "--reference", "dats:train"), ("Did you mean 'dots'?",)),
         (("rfid", "--tokenizer", "small"), ("'small' is no tokenizer",)),
@@ -135,7 +149,7 @@ def test_ctrl_c_leaves_no_record(dar_bench: Run, monkeypatch: pytest.MonkeyPatch
     def stop(*arguments: Any, **keywords: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("dar_bench.evaluators.embedded.score_generation", stop)
+    monkeypatch.setattr("dar_bench.evaluators.embedded.EmbeddedEvaluator.score_generation", stop)
     status, _, err = dar_bench("eval", "gfid", "--model", "small", "--samples", 16)
     assert (status, "Interrupted." in err) == (130, True)
     assert list(Path().iterdir()) == []

@@ -13,7 +13,7 @@ from dar_bench.errors import UserError
 from dar_bench.loading import generator_card, load_generator
 from dar_bench.options import parse_options
 from dar_bench.recording import plain_options, portable_name
-from dar_bench.roles import choose_labels, held_out_data, reference_name, role_warning
+from dar_bench.roles import check_role, choose_labels, held_out_data, reference_name
 
 pytestmark = pytest.mark.usefixtures("zoo")
 
@@ -24,12 +24,23 @@ def test_the_default_data_are_those_that_ship_for_it() -> None:
     assert reference_name(generator_card("small"), "other.npz") == "other.npz"
 
 
-def test_warnings_are_for_the_wrong_split_alone() -> None:
-    assert role_warning("dots:val", "reconstruction", "m") == ""
-    assert role_warning("dots:train", "generation", "m") == ""
-    assert role_warning("/data/dots", "reconstruction", "m") == ""
-    assert "Use dots:val." in role_warning("dots:train", "reconstruction", "m")
-    assert "Use dots:train." in role_warning("dots:val", "generation", "m")
+def test_the_wrong_split_is_refused_and_only_that() -> None:
+    assert check_role("dots:val", "reconstruction", "m") == ""
+    assert check_role("dots:train", "generation", "m") == ""
+    assert check_role("/data/dots", "reconstruction", "m") == ""
+    with pytest.raises(UserError, match=r"Use dots:val, or .*--force-reference"):
+        check_role("dots:train", "reconstruction", "m")
+    with pytest.raises(UserError, match="Use dots:train, or"):
+        check_role("dots:val", "generation", "m")
+    assert check_role("dots:val", "generation", "m", forced=True).startswith("Forced: dots:val is held out")
+
+
+def test_cards_of_references_have_roles_too() -> None:
+    assert check_role("adm-imagenet256", "generation", "m") == ""
+    with pytest.raises(UserError, match="adm-imagenet256 is training data"):
+        check_role("adm-imagenet256", "reconstruction", "m")
+    with pytest.raises(UserError, match="Use emoji64-train, or"):
+        check_role("emoji64-val", "generation", "m")
 
 
 def test_labels_follow_the_reference_where_it_has_them() -> None:

@@ -71,6 +71,22 @@ def test_npz_is_mapped_not_loaded(tmp_path):
     assert set(source.labels()) == {UNLABELLED}
 
 
+def test_a_damaged_stream_of_a_compressed_npz_is_told(tmp_path):
+    path = tmp_path / "a.npz"
+    np.savez_compressed(path, np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3), dtype=np.uint8))
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2
+    refused = set()
+    for place in range(60, middle):
+        changed = data[:place] + bytes([data[place] ^ 255]) + data[place + 1 :]
+        path.write_bytes(changed)
+        with pytest.raises(UserError) as error:
+            open_source(path)[0]
+        refused.add(type(error.value.__cause__).__name__)
+    # A wrong checksum, and streams that cannot be unpacked at all.
+    assert {"BadZipFile", "error"} <= refused
+
+
 def test_large_compressed_npz_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(npz, "COMPRESSED_LIMIT", 100)
     np.savez_compressed(tmp_path / "a.npz", np.zeros((2, 8, 8, 3), dtype=np.uint8))

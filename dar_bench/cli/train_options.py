@@ -1,0 +1,75 @@
+"""Options that the training commands of all plugins share, and what they change in a recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def run_options(recipe: str) -> Callable[[Command], Command]:
+    """Return a decorator that adds ``--recipe`` (with this default), ``--out``, ``--set`` and ``--resume``."""
+    return _together(
+        click.option("--recipe", default=recipe, show_default=True, help="Shipped recipe, or a .toml file."),
+        click.option(
+            "--out",
+            type=click.Path(path_type=Path, file_okay=False),
+            required=True,
+            help="Folder of the run.",
+        ),
+        click.option(
+            "--set",
+            "overrides",
+            multiple=True,
+            metavar="KEY=VALUE",
+            help="Change a recipe value; repeatable.",
+        ),
+        click.option("--resume", is_flag=True, help="Go on from the newest checkpoint in --out."),
+    )
+
+
+def image_options() -> Callable[[Command], Command]:
+    """Return a decorator that adds ``--data`` and ``--val``."""
+    return _together(
+        click.option("--data", default=None, help="Training images; replaces the recipe's data.train."),
+        click.option("--val", default=None, help="Held-out images; replaces the recipe's data.val."),
+    )
+
+
+def code_options() -> Callable[[Command], Command]:
+    """Return a decorator that adds ``--data``, ``--codes`` and ``--tokenizer`` (as ``tokenizer_name``)."""
+    return _together(
+        click.option(
+            "--data", default=None, help="Training images, tokenized once; replaces the recipe's data.train."
+        ),
+        click.option(
+            "--codes",
+            default=None,
+            help="Codes cached by 'dar-bench tokenize'; replaces the recipe's data.codes.",
+        ),
+        click.option(
+            "--tokenizer",
+            "tokenizer_name",
+            default=None,
+            help="A tokenizer's name, or its training's export folder.",
+        ),
+    )
+
+
+def recipe_changes(overrides: Sequence[str], **data: str | None) -> list[str]:
+    """Return ``section.key=value`` texts: first the given options of the section ``data``, then ``--set``'s."""
+    given = [f"data.{key}={value}" for key, value in data.items() if value is not None]
+    return [*given, *overrides]
+
+
+def _together(*options: Callable[[Any], Any]) -> Callable[[Command], Command]:
+    def decorate(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from dar_bench.training.optimizers import build_optimizer
 from dar_bench.training.recipe import OptimizerConfig
 
 if TYPE_CHECKING:
@@ -34,13 +35,7 @@ class Learner:
         precision: str,
     ):
         self.module, self.config = module, config
-        self.optimizer = torch.optim.AdamW(
-            groups,
-            lr=config.lr,
-            betas=config.betas,
-            eps=config.eps,
-            fused=accelerator.device.type in ("cpu", "cuda"),
-        )
+        self.optimizer = build_optimizer(module, groups, config, accelerator.device)
         self._accelerator = accelerator
         self._reduced = precision == "bfloat16"
         self._wrapped = module

@@ -42,12 +42,14 @@ class OptimizerConfig:
     """The optimizer.
 
     Attributes:
+        name: ``adamw`` as published, or ``muon``: Muon for the matrices of the stacked blocks and AdamW for the rest,
+            which takes short trainings of small models about half as many steps to the same loss.
         lr: peak learning rate.
         decay_matrices_only: weight decay acts on tensors of two or more dimensions only.
         clip_norm: largest global gradient norm; 0 switches clipping off.
     """
 
-    name: Literal["adamw"] = "adamw"
+    name: Literal["adamw", "muon"] = "adamw"
     lr: float = 2e-4
     betas: tuple[float, float] = (0.9, 0.95)
     weight_decay: float = 0.0

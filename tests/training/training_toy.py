@@ -27,6 +27,7 @@ WIDTH = 6
 class ToyConfig:
     dropout: float = 0.0
     examples: int = 37
+    blocks: int = 0
     fail_at: int | None = None
     explode_at: int | None = None
     pause: float = 0.0
@@ -69,12 +70,16 @@ class ToyModule(nn.Module):
         super().__init__()
         self.first = nn.Linear(WIDTH, 16)
         self.dropout = nn.Dropout(recipe.toy.dropout)
+        self.blocks = nn.ModuleList(nn.Linear(16, 16) for _ in range(recipe.toy.blocks))
         self.last = nn.Linear(16, WIDTH)
         self.register_buffer("seen", torch.zeros(()))
 
     def forward(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         self.seen += 1
-        error = (self.last(self.dropout(self.first(batch["input"]).tanh())) - batch["target"]) ** 2
+        hidden = self.first(batch["input"]).tanh()
+        for block in self.blocks:
+            hidden = hidden + block(hidden).tanh()
+        error = (self.last(self.dropout(hidden)) - batch["target"]) ** 2
         plain = error.mean()
         masked = global_mean((error * batch["mask"]).sum(), batch["mask"].sum())
         return plain + masked, {"plain": plain, "masked": masked}

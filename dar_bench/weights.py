@@ -24,6 +24,7 @@ from dar_bench.files import atomic_path, write_json
 from dar_bench.hashing import sha256_file
 from dar_bench.paths import home
 from dar_bench.plugins import load_object, resource_path
+from dar_bench.runs.locks import lock
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -98,6 +99,21 @@ def weights_path(card: Card) -> Path:
         why=card.weights.note or "No weights of this model were published.",
         hint=f"Train it, or bring a file: dar-bench weights import {card.name} FILE",
     )
+
+
+def ensure(card: Card) -> Path:
+    """Return what ``weights_path`` does, after fetching published weights that are not on this machine.
+
+    Processes that ask at once wait for one of them to fetch.
+
+    Raises:
+        UserError: they are not here and cannot be fetched.
+    """
+    if status(card) == "to fetch":
+        with lock(store_path(card).with_name(".fetch.lock"), wait=True):
+            if status(card) == "to fetch":
+                return fetch(card)
+    return weights_path(card)
 
 
 def fetch(card: Card, *, url: str = "") -> Path:

@@ -8,11 +8,16 @@ from typing import Any, TypeVar
 
 import click
 
+from dar_bench.download import OFFLINE_VARIABLE, without_network
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def run_options(recipe: str) -> Callable[[Command], Command]:
-    """Return a decorator that adds ``--recipe`` (with this default), ``--out``, ``--set`` and ``--resume``."""
+    """Return a decorator that adds ``--recipe`` (this by default), ``--out``, ``--set``, ``--resume``, ``--offline``.
+
+    The last is no argument of the command: the network is forbidden until the command ends.
+    """
     return _together(
         click.option("--recipe", default=recipe, show_default=True, help="Shipped recipe, or a .toml file."),
         click.option(
@@ -29,7 +34,18 @@ def run_options(recipe: str) -> Callable[[Command], Command]:
             help="Change a recipe value; repeatable.",
         ),
         click.option("--resume", is_flag=True, help="Go on from the newest checkpoint in --out."),
+        click.option(
+            "--offline",
+            is_flag=True,
+            expose_value=False,
+            callback=_forbid_network,
+            help=f"Use no network, also for the networks of a loss (also: {OFFLINE_VARIABLE}=1).",
+        ),
     )
+
+
+def _forbid_network(ctx: click.Context, parameter: click.Parameter, offline: bool) -> None:
+    ctx.with_resource(without_network(offline))
 
 
 def image_options() -> Callable[[Command], Command]:

@@ -9,6 +9,7 @@ from dar_bench.plugins import load_object, registry
 EMBEDDED = {
     "efficientnet-lite0": "dar_bench.features.efficientnet:EfficientNetLite0",
     "dinov2-vitl14": "dar_bench.features.vit:dinov2_vitl14",
+    "dinov2-vitb14": "dar_bench.features.vit:dinov2_vitb14",
     "clip-vitl14-336": "dar_bench.features.vit:clip_vitl14_336",
     "clip-vitb32": "dar_bench.features.vit:clip_vitb32",
 }

@@ -1,6 +1,7 @@
 """Extractors on vision transformers: DINOv2 and CLIP, with the preprocessing that their scores were published with.
 
     dinov2-vitl14     FD-DINOv2 (Stein et al. 2023): Pillow bicubic to 224 x 224, class token after the last norm
+    dinov2-vitb14     the same for the smaller network, which D-AR's alignment loss looks through
     clip-vitl14-336   CMMD (Jayasumana et al. 2024): float bicubic to 336 x 336, embedding of unit length
     clip-vitb32       FD-CLIP (Kynkaanniemi et al. 2023): Pillow bicubic to 224 and centre crop, embedding
 
@@ -145,5 +146,6 @@ def _is_published(card: Card, recorded: dict[str, Any]) -> bool:
 
 
 dinov2_vitl14 = partial(VitExtractor, VIT_CARDS["dinov2-vitl14"])
+dinov2_vitb14 = partial(VitExtractor, VIT_CARDS["dinov2-vitb14"])
 clip_vitl14_336 = partial(VitExtractor, VIT_CARDS["clip-vitl14-336"])
 clip_vitb32 = partial(VitExtractor, VIT_CARDS["clip-vitb32"])

@@ -42,34 +42,50 @@ def _clip(
     )
 
 
+def _dinov2(name: str, summary: str, parameters: int, architecture: str) -> Card:
+    stem = name.replace("-", "_")
+    return Card(
+        name=name,
+        family="extractor",
+        summary=summary,
+        parameters=parameters,
+        image_size=224,
+        load=_LOAD,
+        layout=_LAYOUT,
+        weights=WeightsFile(
+            filename=f"{stem}_pretrain.pth",
+            url=f"https://dl.fbaipublicfiles.com/dinov2/{stem}/{stem}_pretrain.pth",
+            license="Apache-2.0",
+            convert="dar_bench.features.vit_weights:convert_dinov2",
+            note="No hash is published: the first file that comes is recorded and demanded since.",
+        ),
+        config={
+            "architecture": architecture,
+            "overrides": {},
+            "size": 224,
+            "patch": 14,
+            "stored_grid": 37,
+            "resize": "pil-bicubic-stretch",
+            "unit": False,
+            **_IMAGENET,
+        },
+    )
+
+
 VIT_CARDS: dict[str, Card] = {
     card.name: card
     for card in (
-        Card(
-            name="dinov2-vitl14",
-            family="extractor",
-            summary="DINOv2 ViT-L/14, class token: FD-DINOv2 with the preprocessing of dgm-eval",
-            parameters=304_367_616,
-            image_size=224,
-            load=_LOAD,
-            layout=_LAYOUT,
-            weights=WeightsFile(
-                filename="dinov2_vitl14_pretrain.pth",
-                url="https://dl.fbaipublicfiles.com/dinov2/dinov2_vitl14/dinov2_vitl14_pretrain.pth",
-                license="Apache-2.0",
-                convert="dar_bench.features.vit_weights:convert_dinov2",
-                note="No hash is published: the first file that comes is recorded and demanded since.",
-            ),
-            config={
-                "architecture": "vit_large_patch14_dinov2",
-                "overrides": {},
-                "size": 224,
-                "patch": 14,
-                "stored_grid": 37,
-                "resize": "pil-bicubic-stretch",
-                "unit": False,
-                **_IMAGENET,
-            },
+        _dinov2(
+            "dinov2-vitl14",
+            "DINOv2 ViT-L/14, class token: FD-DINOv2 with the preprocessing of dgm-eval",
+            304_367_616,
+            "vit_large_patch14_dinov2",
+        ),
+        _dinov2(
+            "dinov2-vitb14",
+            "DINOv2 ViT-B/14, class token; D-AR's training aligns with its patch tokens",
+            86_579_712,
+            "vit_base_patch14_dinov2",
         ),
         _clip(
             "clip-vitl14-336",

@@ -290,6 +290,18 @@ def test_missing_perceptual_weights_say_what_to_do(
     assert not (tmp_path / "x" / "run.json").exists(), "the same folder serves the next try"
 
 
+def test_an_offline_training_says_how_to_bring_the_weights_of_its_losses(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DAR_BENCH_OFFLINE", raising=False)
+    with pytest.raises(UserError, match=r"weights import dinov2-vitb14.*loss\.alignment_weight=0"):
+        run(
+            tokenizer, "--recipe", str(trained / "small.toml"), "--out", str(tmp_path / "x"), "--offline",
+            "--set", "loss.alignment=dinov2-vitb14",
+        )  # fmt: skip
+    assert "DAR_BENCH_OFFLINE" not in os.environ, "the network is forbidden to this command alone"
+
+
 def test_labels_beyond_the_model(trained: Path, images: Path, tmp_path: Path) -> None:
     recipe = tmp_path / "ar.toml"
     recipe.write_text(AR_RECIPE.format(data=images, tokenizer=trained / "tokenizer" / "export"))

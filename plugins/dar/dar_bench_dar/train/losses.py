@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from pathlib import Path
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from dar_bench.api import Card
 from dar_bench.errors import UserError
+from dar_bench.features.vit_cards import VIT_CARDS
+from dar_bench.features.vit_weights import build
 from dar_bench.training.perceptual import WITHOUT, stage_maps
+from dar_bench.weights import ensure
 from dar_bench_dar.train.recipes import TokenizerLosses
 
 
@@ -43,26 +48,33 @@ class EfficientNetTarget:
 
 
 class DinoTarget:
-    """Patch tokens of DINOv2 ViT-B/14 for the image at 224 px, bicubic, ImageNet mean and deviation (as published)."""
+    """Patch tokens of DINOv2 ViT-B/14 for the image at 224 px, bicubic, ImageNet mean and deviation (as published).
+
+    Args:
+        device: where the network goes.
+        card: the network; its weights are fetched into the store where they are not on this machine.
+
+    Raises:
+        UserError: the weights cannot be had; says how to bring them, and how to train without.
+    """
 
     grid = 16
     dim = 768
 
-    def __init__(self, device: torch.device):
-        import timm
-
+    def __init__(self, device: torch.device, card: Card = VIT_CARDS["dinov2-vitb14"]):
         try:
-            network = timm.create_model("vit_base_patch14_dinov2.lvd142m", pretrained=True, img_size=224)
-        except Exception as error:  # the hub client lets through whatever the connection raised
+            path = ensure(card)
+        except UserError as error:
+            hints = (error.hint, WITHOUT.format(term="alignment"))
             raise UserError(
-                "The DINOv2 weights of the alignment loss could not be had.",
-                why=f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}",
-                hint="Connect once so that timm can store vit_base_patch14_dinov2.lvd142m. "
-                + WITHOUT.format(term="alignment"),
+                "The alignment loss cannot be had. " + error.what,
+                why=error.why,
+                hint=" ".join(hint for hint in hints if hint),
             ) from error
-        self.network = network.to(device).eval().requires_grad_(False)
-        self.mean = torch.tensor([0.485, 0.456, 0.406], device=device)[:, None, None]
-        self.std = torch.tensor([0.229, 0.224, 0.225], device=device)[:, None, None]
+        self.network = patch_network(card, path, self.grid).to(device).eval().requires_grad_(False)
+        self.mean, self.std = (
+            torch.tensor(card.config[key], device=device)[:, None, None] for key in ("mean", "std")
+        )
 
     def __call__(self, image: Tensor) -> Tensor:
         """Return the features, without gradient."""
@@ -70,6 +82,24 @@ class DinoTarget:
             pixels = F.interpolate((image + 1) / 2, size=(224, 224), mode="bicubic", align_corners=False)
             tokens = self.network.forward_features((pixels - self.mean) / self.std)
             return tokens[:, self.network.num_prefix_tokens :]
+
+
+def patch_network(card: Card, path: Path, grid: int) -> Any:
+    """Return timm's network with a file's weights and position embeddings for ``grid`` patches per side.
+
+    The embeddings are resampled as representation alignment (Yu et al. 2024) does it, by timm's bicubic filter
+    against aliasing; an FD-DINOv2 wants another rule (``resample_positions``).
+    """
+    from safetensors.torch import load_file
+    from timm.layers import resample_abs_pos_embed
+
+    network: Any = build(card, grid=grid)
+    state = load_file(path)
+    state["pos_embed"] = resample_abs_pos_embed(
+        state["pos_embed"], [grid, grid], num_prefix_tokens=network.num_prefix_tokens
+    )
+    network.load_state_dict(state, strict=True, assign=True)
+    return network
 
 
 def alignment_dim(losses: TokenizerLosses) -> int:

@@ -49,36 +49,49 @@ class ReconstructedBatch:
     seconds: float
 
 
-def reconstruct(
-    tokenizer: Tokenizer,
-    source: ImageSource,
-    *,
-    seed: int,
-    options: Options,
-    batch_size: int = BATCH_SIZE,
-    limit: int | None = None,
-) -> Iterator[ReconstructedBatch]:
-    """Yield reconstructions of a source's images in order; the noise of image i comes from (seed, i) alone.
+@dataclass(frozen=True, kw_only=True)
+class ReconstructionRun:
+    """Which images go through a tokenizer, and how.
 
-    Args:
-        tokenizer: encodes and decodes.
+    Attributes:
         source: the images; each is brought to the tokenizer's size by ADM's centre crop.
         seed: of the decoding noise.
         options: the tokenizer's, complete.
         batch_size: images at a time.
-        limit: only the first so many images.
+        first, limit: only the images from ``first`` to before ``limit``.
+    """
+
+    source: ImageSource
+    seed: int
+    options: Options
+    batch_size: int = BATCH_SIZE
+    first: int = 0
+    limit: int | None = None
+
+    @property
+    def count(self) -> int:
+        """How many images the source has before ``limit``."""
+        return len(self.source) if self.limit is None else min(self.limit, len(self.source))
+
+
+def reconstruct(tokenizer: Tokenizer, run: ReconstructionRun) -> Iterator[ReconstructedBatch]:
+    """Yield reconstructions of a source's images in order; the noise of image i comes from (seed, i) alone.
+
+    Args:
+        tokenizer: encodes and decodes. run: which images, and how.
 
     Raises:
         UserError: an image cannot be read; what was yielded before stands.
     """
-    for indices, originals in square_batches(source, tokenizer.card.image_size, batch_size, limit):
+    size = tokenizer.card.image_size
+    for indices, originals in square_batches(run.source, size, run.batch_size, run.limit, first=run.first):
         started = time.perf_counter()
         codes = tokenizer.encode(originals)
-        images = tokenizer.decode(codes, SampleKeys(seed=seed, indices=indices), options).cpu()
+        images = tokenizer.decode(codes, SampleKeys(seed=run.seed, indices=indices), run.options).cpu()
         seconds = time.perf_counter() - started
         yield ReconstructedBatch(
             indices=indices,
-            keys=tuple(source.key(index) for index in indices),
+            keys=tuple(run.source.key(index) for index in indices),
             originals=originals,
             codes=codes.cpu(),
             images=images,

@@ -18,11 +18,9 @@ from dar_bench.files import write_json
 from dar_bench.grids import Row, write_png, write_sheet
 from dar_bench.metrics.reconstruction import psnr, ssim
 from dar_bench.output_folders import claim_folder
-from dar_bench.reconstruction import ReconstructedBatch, reconstruct, to_pixels
+from dar_bench.reconstruction import ReconstructedBatch, ReconstructionRun, reconstruct, to_pixels
 
 if TYPE_CHECKING:
-    from dar_bench.api import Options
-    from dar_bench.data import ImageSource
     from dar_bench.data.transforms import Pixels
     from dar_bench.loading import LoadedTokenizer
 
@@ -70,14 +68,10 @@ class Written:
 
 def write_reconstructions(
     tokenizer: LoadedTokenizer,
-    source: ImageSource,
+    run: ReconstructionRun,
     outputs: Outputs,
     facts: Mapping[str, Any],
     *,
-    seed: int,
-    options: Options,
-    batch_size: int,
-    limit: int | None = None,
     on_images: Callable[[int], Any] = lambda count: None,
 ) -> Written:
     """Reconstruct a source and write it as it comes.
@@ -94,25 +88,21 @@ def write_reconstructions(
     """
     written = Written()
     shown: list[tuple[Pixels, Pixels]] = []
-    count = len(source) if limit is None else min(limit, len(source))
-    stream = reconstruct(
-        tokenizer.model, source, seed=seed, options=options, batch_size=batch_size, limit=limit
-    )
     with contextlib.ExitStack() as stack:
         archive = None
         if outputs.npz is not None:
             from dar_bench.npz_writer import write_npz
 
-            archive = stack.enter_context(write_npz(outputs.npz, count, tokenizer.card.image_size))
+            archive = stack.enter_context(write_npz(outputs.npz, run.count, tokenizer.card.image_size))
         try:
-            for batch in stream:
+            for batch in reconstruct(tokenizer.model, run):
                 if outputs.folder is not None and not written.images:
                     claim_folder(outputs.folder, MANIFEST, MADE_BY, PATTERNS)
                 _take(batch, outputs, written)
                 if outputs.grid is not None:
                     shown += _pairs(batch)[: SHEET_IMAGES - len(shown)]
                 if archive is not None:
-                    labels = source.labels()[list(batch.indices)]
+                    labels = run.source.labels()[list(batch.indices)]
                     archive.add(batch.images, labels.tolist())
                 on_images(len(batch.indices))
         except BaseException:

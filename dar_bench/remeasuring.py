@@ -17,6 +17,7 @@ from dar_bench.evaluation.scoring import Scored, load_panel
 from dar_bench.generation import GenerationRun
 from dar_bench.loading import generator_card, load_generator, load_tokenizer, tokenizer_card
 from dar_bench.options import parse_options
+from dar_bench.reconstruction import ReconstructionRun
 from dar_bench.recording import generation_record, reconstruction_record
 from dar_bench.references.opening import open_given
 from dar_bench.results.record import Record
@@ -180,16 +181,9 @@ def _reconstruction(
     data = wanted.reference or held_out_data()
     source = spread(open_source(data), wanted.samples)
     panel = load_panel([wanted.evaluator], loading.device)
+    run = ReconstructionRun(source=source, seed=wanted.seed, options=options, batch_size=batch_size)
     with progress(f"Reconstructing {data}", len(source)) as bar:
-        measurement = measure_reconstruction(
-            tokenizer,
-            source,
-            panel,
-            seed=wanted.seed,
-            options=options,
-            batch_size=batch_size,
-            on_images=bar.advance,
-        )
+        measurement = measure_reconstruction(tokenizer, run, panel, on_images=bar.advance)
     scored = _only(measurement)
     record = reconstruction_record(tokenizer, measurement, scored, options=options, seed=wanted.seed)
     return record, measurement.sketch(scored)

@@ -12,7 +12,7 @@ from dar_bench.api import Options, SampleKeys
 from dar_bench.data.subset import spread
 from dar_bench.data.transforms import center_crop
 from dar_bench.errors import UserError
-from dar_bench.reconstruction import open_inputs, reconstruct
+from dar_bench.reconstruction import ReconstructionRun, open_inputs, reconstruct
 
 
 class Inverter:
@@ -44,8 +44,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def run(source: Any, batch_size: int = 2, limit: int | None = None) -> tuple[Inverter, list[Any]]:
     tokenizer: Any = Inverter()
-    stream = reconstruct(tokenizer, source, seed=4, options={}, batch_size=batch_size, limit=limit)
-    return tokenizer, list(stream)
+    chosen = ReconstructionRun(source=source, seed=4, options={}, batch_size=batch_size, limit=limit)
+    return tokenizer, list(reconstruct(tokenizer, chosen))
 
 
 @pytest.mark.usefixtures("folder")

@@ -24,7 +24,9 @@ from dar_bench.cli.model_options import decoding_options, guidance_options, load
 @click.option(
     "--data", help="Images that the tokenizer was not trained on.  [default: the shipped held-out split]"
 )
-@click.option("--limit", type=click.IntRange(min=1), help="Take so many images, spread evenly.")
+@click.option(
+    "--limit", "--samples", "limit", type=click.IntRange(min=1), help="Take so many images, spread evenly."
+)
 @decoding_options
 @loading_options
 @measurement_options
@@ -47,17 +49,23 @@ def rfid(
     as_json: bool,
     **given: Any,
 ) -> None:
-    """Measure how well a tokenizer reconstructs images: rFD, PSNR, SSIM and, where it can be had, LPIPS."""
+    """Measure how well a tokenizer reconstructs images: rFD, PSNR, SSIM and, where it can be had, LPIPS.
+
+    Under 'torchrun --nproc_per_node N -m dar_bench eval rfid ...' the processes share the images, and the scores
+    are those of one process.
+    """
     from dar_bench.console import note, progress
     from dar_bench.data import open_source
     from dar_bench.data.subset import spread
     from dar_bench.devices import load_options
     from dar_bench.evaluation.linting import Watch, expectations, remark
-    from dar_bench.evaluation.measuring import measure_reconstruction
+    from dar_bench.evaluation.measuring import assist_reconstruction, measure_reconstruction
     from dar_bench.evaluation.scoring import load_panel
+    from dar_bench.evaluation.team import join_team
     from dar_bench.evaluators.names import named_evaluators
     from dar_bench.lint import SampleLint
     from dar_bench.loading import load_tokenizer, tokenizer_card
+    from dar_bench.reconstruction import ReconstructionRun
     from dar_bench.recording import reconstruction_record
     from dar_bench.roles import check_role, held_out_data
 
@@ -69,21 +77,20 @@ def rfid(
     skipped = ""
     if skip_unreadable:
         source, skipped = only_readable(source)
-    loading = load_options(device, dtype, compiled)
+    team = join_team()
+    loading = load_options(team.device(device), dtype, compiled)
     panel = load_panel(named_evaluators(evaluators), loading.device)
     loaded = load_tokenizer(card, loading, weights)
+    run = ReconstructionRun(source=source, seed=seed, options=complete, batch_size=batch_size)
+    if not team.is_main:
+        assist_reconstruction(loaded, run, panel, team)
+        return
     if warning:
         note(warning)
+    watch = Watch(lint=SampleLint(expectations(panel, size=card.image_size)), strict=strict)
     with progress(f"Reconstructing {data}", len(source)) as bar:
         measurement = measure_reconstruction(
-            loaded,
-            source,
-            panel,
-            seed=seed,
-            options=complete,
-            batch_size=batch_size,
-            watch=Watch(lint=SampleLint(expectations(panel, size=card.image_size)), strict=strict),
-            on_images=bar.advance,
+            loaded, run, panel, watch=watch, team=team, on_images=bar.advance
         )
     remarks = " ".join(filter(None, (warning, skipped, remark(measurement.findings))))
     records = [
@@ -152,7 +159,7 @@ def gfid(
     from dar_bench.devices import load_options
     from dar_bench.evaluation.extraction import distinct_extractors, measure_reference
     from dar_bench.evaluation.linting import Watch, expectations, remark
-    from dar_bench.evaluation.measuring import assist, measure_generation
+    from dar_bench.evaluation.measuring import assist_generation, measure_generation
     from dar_bench.evaluation.scoring import load_panel
     from dar_bench.evaluation.team import join_team
     from dar_bench.evaluators.names import named_evaluators
@@ -179,7 +186,7 @@ def gfid(
     generator = load_generator(card, loading, weights)
     run = GenerationRun(labels=drawn, seed=seed, options=complete, batch_size=batch_size)
     if not team.is_main:
-        assist(generator, run, panel, team)
+        assist_generation(generator, run, panel, team)
         return
     if warning:
         note(warning)

@@ -22,7 +22,9 @@ from dar_bench.cli.model_options import decoding_options, loading_options, model
 @click.argument("images", nargs=-1, required=True)
 @decoding_options
 @loading_options
-@click.option("--limit", type=click.IntRange(min=1), help="Only the first so many images.")
+@click.option(
+    "--limit", "--samples", "limit", type=click.IntRange(min=1), help="Only the first so many images."
+)
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -65,7 +67,7 @@ def reconstruct(
     from dar_bench.devices import load_options
     from dar_bench.loading import load_tokenizer, tokenizer_card
     from dar_bench.output_folders import check_folder, clear_folder
-    from dar_bench.reconstruction import open_inputs
+    from dar_bench.reconstruction import ReconstructionRun, open_inputs
     from dar_bench.recording import command_line, plain_options
 
     card = tokenizer_card(tokenizer)
@@ -89,19 +91,15 @@ def reconstruct(
         "command": command_line(),
     }
     outputs = reconstruction_files.Outputs(folder=out, grid=grid, npz=npz)
-    total = len(source) if limit is None else min(limit, len(source))
+    run = ReconstructionRun(source=source, seed=seed, options=complete, batch_size=batch_size, limit=limit)
     if out is not None:
         clear_folder(out, earlier)
-    with progress(f"Reconstructing with {card.name}", total) as bar:
+    with progress(f"Reconstructing with {card.name}", run.count) as bar:
         written = reconstruction_files.write_reconstructions(
             loaded,
-            source,
+            run,
             outputs,
             facts,
-            seed=seed,
-            options=complete,
-            batch_size=batch_size,
-            limit=limit,
             on_images=bar.advance,
         )
     paths = {what: str(path) for what, path in written.files.items()}

@@ -11,27 +11,24 @@ from dar_bench.counting import ImageCost, generation_cost, reconstruction_cost
 from dar_bench.errors import UserError
 from dar_bench.evaluation import scoring
 from dar_bench.evaluation.extraction import (
-    FeatureCollector,
     OnImages,
     Sides,
     distinct_extractors,
     sides,
 )
 from dar_bench.evaluation.scoring import Panel, Scored, score_each
-from dar_bench.evaluation.team import extracted_batches
+from dar_bench.evaluation.team import compared_batches, extracted_batches
 from dar_bench.evaluators.base import Side
 from dar_bench.evaluators.pixels import PairScorer, optional_lpips
 from dar_bench.evaluators.scores import MINIMUM
 from dar_bench.features.base import FeatureParts
 from dar_bench.generation import GenerationRun
 from dar_bench.memory import PeakMemory
-from dar_bench.reconstruction import reconstruct, square_batches
+from dar_bench.reconstruction import ReconstructionRun, square_batches
 from dar_bench.runs.processes import Processes
 from dar_bench.sketches import Sketch, SketchCollector
 
 if TYPE_CHECKING:
-    from dar_bench.api import Options
-    from dar_bench.data import ImageSource
     from dar_bench.evaluation.linting import Watch
     from dar_bench.lint import Finding
     from dar_bench.loading import LoadedGenerator, LoadedTokenizer
@@ -114,7 +111,8 @@ def measure_generation(
         references: the reference for every extractor of the evaluators.
         panel: who scores; all of them see the same images, generated once.
         watch: looks over the samples as they pass.
-        team: processes that share the generation; this must be the first of them (``assist`` for the others).
+        team: processes that share the generation; this must be the first of them (``assist_generation`` for the
+            others).
         on_images: told how many images were done.
 
     Raises:
@@ -158,7 +156,7 @@ def measure_generation(
     )
 
 
-def assist(generator: LoadedGenerator, run: GenerationRun, panel: Panel, team: Processes) -> None:
+def assist_generation(generator: LoadedGenerator, run: GenerationRun, panel: Panel, team: Processes) -> None:
     """Make this process's share of a generation measurement for the first process of the team."""
     extractors = distinct_extractors(panel.evaluators)
     for _ in extracted_batches(team, generator.model, run, extractors, Stopwatch()):
@@ -167,44 +165,53 @@ def assist(generator: LoadedGenerator, run: GenerationRun, panel: Panel, team: P
 
 def measure_reconstruction(
     tokenizer: LoadedTokenizer,
-    source: ImageSource,
+    run: ReconstructionRun,
     panel: Panel,
     *,
-    seed: int,
-    options: Options,
-    batch_size: int,
     watch: Watch | None = None,
+    team: Processes = ALONE,
     on_images: OnImages = lambda count: None,
 ) -> Measurement:
     """Encode, decode, compare: every evaluator's distance, PSNR, SSIM, and LPIPS where it can be had.
 
+    Args:
+        tokenizer: encodes and decodes.
+        run: which images, and how.
+        panel: who scores; all of them see the same images, decoded once.
+        watch: looks over the reconstructions as they pass.
+        team: processes that share the work; this must be the first of them (``assist_reconstruction`` for the
+            others).
+        on_images: told how many images were done.
+
     Raises:
         UserError: fewer images than the protocol needs, or one that cannot be read.
     """
-    need_images(len(source), f"images of '{source.name}'")
+    need_images(run.count, f"images of '{run.source.name}'")
     started = time.perf_counter()
     lpips, unavailable = optional_lpips(tokenizer.options.device)
-    pairs = PairScorer(lpips)
+    pairs, clock = PairScorer(lpips), Stopwatch()
     extractors = distinct_extractors(panel.evaluators)
-    originals, decoded = FeatureCollector(extractors), FeatureCollector(extractors)
-    collector = SketchCollector(len(source))
-    first = next(square_batches(source, tokenizer.card.image_size, 1, 1))[1]
-    cost = reconstruction_cost(tokenizer, first, seed=seed, options=options)
-    model_seconds = 0.0
+    before = {extractor.fingerprint(): FeatureParts() for extractor in extractors}
+    after = {extractor.fingerprint(): FeatureParts() for extractor in extractors}
+    collector = SketchCollector(run.count)
+    first = next(square_batches(run.source, tokenizer.card.image_size, 1, 1))[1]
+    cost = reconstruction_cost(tokenizer, first, seed=run.seed, options=run.options)
     with PeakMemory(tokenizer.options.device) as memory:
-        for batch in reconstruct(tokenizer.model, source, seed=seed, options=options, batch_size=batch_size):
-            model_seconds += batch.seconds
-            pairs.add(batch.originals.numpy(), batch.images.numpy())
-            originals.add(batch.originals)
-            decoded.add(batch.images)
+        for one in compared_batches(team, tokenizer.model, run, extractors, lpips, clock):
+            batch = one.batch
+            pairs.take(one.pairs)
+            for fingerprint in before:
+                before[fingerprint].add(one.originals[fingerprint])
+                after[fingerprint].add(one.decoded[fingerprint])
             collector.add(batch.indices, batch.images, batch.codes)
             if watch:
                 watch.lint.add(batch.images)
                 watch.lint.compare(batch.originals, batch.images)
             on_images(len(batch.indices))
-    content = f"{source.fingerprint()};center-crop-{tokenizer.card.image_size}"
-    references = sides(originals.features(), name=source.name, fingerprint=content)
-    features = decoded.features()
+    content = f"{run.source.fingerprint()};center-crop-{tokenizer.card.image_size}"
+    originals = {fingerprint: rows.join() for fingerprint, rows in before.items()}
+    references = sides(originals, name=run.source.name, fingerprint=content)
+    features = {fingerprint: rows.join() for fingerprint, rows in after.items()}
     findings = watch.judge(features) if watch else []
     samples = sides(features, name=tokenizer.card.name, fingerprint="")
     verdicts = score_each(panel, references, samples, scoring.reconstruction)
@@ -217,12 +224,22 @@ def measure_reconstruction(
         findings=findings,
         samples=len(pairs),
         seconds=time.perf_counter() - started,
-        model_seconds=model_seconds,
-        batch_size=batch_size,
+        model_seconds=clock.seconds,
+        batch_size=run.batch_size,
         image_cost=cost,
         peak_memory=memory.bytes,
         sketches={extractor: collector.sketch(part) for extractor, part in features.items()},
     )
+
+
+def assist_reconstruction(
+    tokenizer: LoadedTokenizer, run: ReconstructionRun, panel: Panel, team: Processes
+) -> None:
+    """Make this process's share of a reconstruction measurement for the first process of the team."""
+    lpips, _ = optional_lpips(tokenizer.options.device)
+    extractors = distinct_extractors(panel.evaluators)
+    for _ in compared_batches(team, tokenizer.model, run, extractors, lpips, Stopwatch()):
+        raise ValueError("only the first process receives batches")
 
 
 def _side(found: Side | UserError | None) -> Side | None:

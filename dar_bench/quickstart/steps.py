@@ -20,7 +20,7 @@ from dar_bench.options import parse_options
 from dar_bench.quickstart.folder import QuickstartFolder
 from dar_bench.quickstart.narration import Narration
 from dar_bench.quickstart.plan import SAMPLES_PER_CLASS, SHEET_CLASSES, SHEET_IMAGES, SHOWN_SCHEDULE, Plan
-from dar_bench.reconstruction import reconstruct, to_pixels
+from dar_bench.reconstruction import ReconstructionRun, reconstruct, to_pixels
 from dar_bench.reconstruction_files import write_side_by_side
 from dar_bench.recording import generation_record, reconstruction_record, write_records
 from dar_bench.references.opening import open_given
@@ -63,9 +63,9 @@ def show_reconstructions(
     """Put some held-out images beside what the tokenizer makes of them."""
     some = spread(open_source(plan.held_out), SHEET_IMAGES)
     pairs: list[tuple[Pixels, Pixels]] = []
-    options = parse_options(plan.tokenizer, {})
+    run = ReconstructionRun(source=some, seed=plan.seed, options=parse_options(plan.tokenizer, {}))
     with progress("Reconstructing", len(some)) as bar:
-        for batch in reconstruct(tokenizer.model, some, seed=plan.seed, options=options):
+        for batch in reconstruct(tokenizer.model, run):
             pairs += [
                 (to_pixels(original), to_pixels(image))
                 for original, image in zip(batch.originals, batch.images, strict=True)
@@ -125,11 +125,8 @@ def score_reconstructions(
     with progress("Reconstructing and comparing", len(chosen)) as bar:
         measurement = measure_reconstruction(
             tokenizer,
-            chosen,
+            ReconstructionRun(source=chosen, seed=plan.seed, options=options, batch_size=BATCH_SIZE),
             only(evaluator),
-            seed=plan.seed,
-            options=options,
-            batch_size=BATCH_SIZE,
             on_images=bar.advance,
         )
     (scored,) = measurement.results

@@ -181,6 +181,7 @@ def measured_cost(measurement: Measurement) -> Cost:
         network_evaluations=dict(image.evaluations) if image else {},
         first_preview_seconds=image.first_preview_seconds if image else None,
         peak_memory_bytes=measurement.peak_memory,
+        attribution=measurement.attribution,
     )
 
 

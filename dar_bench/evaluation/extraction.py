@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -47,16 +48,22 @@ class FeatureCollector:
 
     Args:
         extractors: of different fingerprints (``distinct_extractors``).
+
+    Attributes:
+        seconds: fingerprint to the time that its extractor took.
     """
 
     def __init__(self, extractors: Sequence[Extractor]):
         self._extractors = {extractor.fingerprint(): extractor for extractor in extractors}
         self._parts = {fingerprint: FeatureParts() for fingerprint in self._extractors}
+        self.seconds = dict.fromkeys(self._extractors, 0.0)
 
     def add(self, images: torch.Tensor) -> None:
         """Extract the features of a batch, uint8 (b, 3, H, W), and forget the images."""
         for fingerprint, extractor in self._extractors.items():
+            started = time.perf_counter()
             self._parts[fingerprint].add(extractor.extract(images))
+            self.seconds[fingerprint] += time.perf_counter() - started
 
     def features(self) -> dict[str, Features]:
         """Return the features of all images, in order; the collector is empty afterwards.

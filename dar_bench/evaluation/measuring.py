@@ -46,9 +46,9 @@ class Measurement:
         results: one for every evaluator that could score.
         missing: name to reason of those that could not.
         samples: images that were scored.
-        seconds: wall-clock time of all of it; model_seconds: of that, in the model. ``None`` where the work was
-            shared with other measurements.
-        batch_size: images at a time.
+        seconds: wall-clock time of all of it; model_seconds: of that, in the model. ``None`` where they are not
+            known. attribution: how time was attributed that was measured for more than this; empty where none was.
+        batch_size: images at a time; ``None`` where they were made in batches of different sizes.
         image_cost: of one image, counted apart.
         peak_memory: bytes, while images were made; ``None`` where the system does not tell.
         tokens: codes made for an image; 0 for models without.
@@ -60,11 +60,12 @@ class Measurement:
     samples: int
     seconds: float | None
     model_seconds: float | None
-    batch_size: int
+    batch_size: int | None
     missing: Mapping[str, str] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     image_cost: ImageCost | None = None
     peak_memory: int | None = None
+    attribution: str = ""
     tokens: int = 0
     sketches: Mapping[str, Sketch] = field(default_factory=dict)
 
@@ -228,6 +229,7 @@ def measure_reconstruction(
         batch_size=run.batch_size,
         image_cost=cost,
         peak_memory=memory.bytes,
+        tokens=int(options.get("tokens", tokenizer.card.tokens)),
         sketches={extractor: collector.sketch(part) for extractor, part in features.items()},
     )
 

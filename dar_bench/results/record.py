@@ -182,7 +182,7 @@ class Cost(_Part):
     """What the measurement took. Absent fields were not measured."""
 
     seconds: Finite | None = None
-    """Wall-clock time of the whole measurement."""
+    """Wall-clock time of the whole measurement; of a sweep's row, of its images and features as if made alone."""
 
     model_seconds: Finite | None = None
     """Of that, time in the model: sampling and decoding, or encoding and decoding."""
@@ -210,8 +210,17 @@ class Cost(_Part):
     """Most memory held while images were made: on a GPU what was allocated there, weights included; on a CPU what
     the process held above the state with the model loaded."""
 
+    attribution: str = ""
+    """How time was attributed that was measured for more than this record, in a sweep; empty where none was."""
+
     added = frozenset(
-        {"flops_per_image", "network_evaluations", "first_preview_seconds", "peak_memory_bytes"}
+        {
+            "flops_per_image",
+            "network_evaluations",
+            "first_preview_seconds",
+            "peak_memory_bytes",
+            "attribution",
+        }
     )
 
 

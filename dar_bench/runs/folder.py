@@ -124,29 +124,55 @@ class Run:
                 path.unlink(missing_ok=True)
         return None
 
-    def write(self, start: int, arrays: Arrays, times: Mapping[str, float] | None = None) -> None:
+    def write(self, start: int, arrays: Arrays, spent: Mapping[str, float] | None = None) -> None:
         """Keep the arrays of the samples from ``start`` on.
 
         Args:
             start: first sample.
             arrays: one row per sample.
-            times: seconds by what took them (``model``, ``wall``); kept beside the shard, for records and estimates.
+            spent: what the shard took: seconds by what took them (``model``, ``wall``) and facts (``memory`` in
+                bytes); kept beside the shard, for records and estimates. What an earlier making of the same shard
+                took and this one did not name stays.
 
         Raises:
             UserError: the disk is full, or the folder cannot be written to.
         """
         stop = start + len(next(iter(arrays.values())))
-        if times is not None:
-            write_json(self._times(start, stop), {name: round(value, 4) for name, value in times.items()})
+        if spent is not None:
+            rounded = {name: round(value, 6) for name, value in spent.items()}
+            write_json(self._spent(start, stop), {**(self._read_spent(start, stop) or {}), **rounded})
         write_arrays(self._shard(start, stop), arrays)
         self._touch()
 
-    def time(self, start: int, stop: int, name: str) -> float | None:
+    def seconds(self, start: int, stop: int, name: str) -> float | None:
         """Return the seconds that samples ``start`` to ``stop`` took, or ``None`` where they are not written down."""
         for end in dict.fromkeys((stop, start + SHARD)):
-            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-                whole = json.loads(self._times(start, end).read_text(encoding="utf-8"))[name]
-                return float(whole) * (stop - start) / (end - start)
+            spent = self._read_spent(start, end)
+            if spent is not None and name in spent:
+                return spent[name] * (stop - start) / (end - start)
+        return None
+
+    def fact(self, start: int, stop: int, name: str) -> float | None:
+        """Return what is written down of the shard that samples ``start`` to ``stop`` are of, whatever its length."""
+        for end in dict.fromkeys((stop, start + SHARD)):
+            spent = self._read_spent(start, end)
+            if spent is not None and name in spent:
+                return spent[name]
+        return None
+
+    def keep(self, name: str, values: Mapping[str, Any]) -> None:
+        """Keep JSON values that hold for the run as a whole.
+
+        Raises:
+            UserError: the disk is full, or the folder cannot be written to.
+        """
+        write_json(self.folder / f"{name}.json", dict(values))
+
+    def kept(self, name: str) -> dict[str, Any] | None:
+        """Return what was kept by that name, or ``None`` where there is nothing or it is damaged."""
+        with contextlib.suppress(OSError, ValueError):
+            found = json.loads((self.folder / f"{name}.json").read_text(encoding="utf-8"))
+            return found if isinstance(found, dict) else None
         return None
 
     def lock_path(self, start: int) -> Path:
@@ -159,8 +185,14 @@ class Run:
     def _shard(self, start: int, stop: int) -> Path:
         return self.folder / f"{start:08d}-{stop:08d}.safetensors"
 
-    def _times(self, start: int, stop: int) -> Path:
+    def _spent(self, start: int, stop: int) -> Path:
         return self.folder / f"{start:08d}-{stop:08d}.json"
+
+    def _read_spent(self, start: int, stop: int) -> dict[str, float] | None:
+        with contextlib.suppress(OSError, ValueError, TypeError, AttributeError):
+            found = json.loads(self._spent(start, stop).read_text(encoding="utf-8"))
+            return {str(name): float(value) for name, value in found.items()}
+        return None
 
     def _touch(self) -> None:
         """Note the use. A store that can only be read is no error here: the note serves the listing alone."""

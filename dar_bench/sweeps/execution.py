@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from dar_bench.array_files import Arrays
@@ -15,7 +14,8 @@ from dar_bench.features.base import FeatureParts, Features
 from dar_bench.runs.filling import Shard, fill
 from dar_bench.runs.locks import lock
 from dar_bench.runs.processes import Processes
-from dar_bench.sweeps.jobs import Job, Made, View
+from dar_bench.sweeps.jobs import Job
+from dar_bench.sweeps.made import Made, View
 from dar_bench.sweeps.nodes import CodesNode, ImagesNode, Node
 from dar_bench.sweeps.plan import Plan
 from dar_bench.sweeps.worker import Worker
@@ -71,7 +71,7 @@ class Executor:
         codes = self.codes(node.source, shard) if node.source is not None else None
         started = time.perf_counter()
         made = self._run_job(node.job(shard), codes)
-        node.commit(shard, replace(made, wall=time.perf_counter() - started))
+        node.commit(shard, made.after(time.perf_counter() - started))
 
     def codes(self, node: CodesNode, shard: Shard) -> Arrays:
         """Return a shard's codes; those that are missing or damaged are made."""

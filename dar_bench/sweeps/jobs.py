@@ -6,12 +6,11 @@ Images become features as they come and are forgotten; of each only its SHA-256 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dar_bench.api import CodeGenerator, SampleKeys
 from dar_bench.array_files import Arrays
@@ -19,20 +18,18 @@ from dar_bench.data import ImageSource, open_source
 from dar_bench.data.subset import spread
 from dar_bench.decoding import decode_prefixes
 from dar_bench.errors import UserError
-from dar_bench.evaluation.extraction import FeatureCollector
+from dar_bench.evaluation.measuring import Stopwatch
 from dar_bench.evaluators.pixels import PairScorer
-from dar_bench.features.base import Extractor, Features
+from dar_bench.features.base import Extractor
 from dar_bench.generation import GenerationRun, generate, only_final
-from dar_bench.hashing import sha256_bytes
+from dar_bench.memory import PeakMemory
 from dar_bench.options import parse_options
 from dar_bench.reconstruction import square_batches
+from dar_bench.sweeps.made import Made, View, ViewCollector, collected
 from dar_bench.sweeps.worker import ModelSpec, Worker
 
 if TYPE_CHECKING:
     import torch
-
-View = int
-"""Which images of a shard: the count of codes that they are decoded from; 0 where there are no codes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,32 +74,6 @@ class Data:
         return spread(open_source(self.name), self.limit)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Made:
-    """What a job made.
-
-    Attributes:
-        seconds: spent in the model.
-        wall: spent in all of the job; the executor adds it.
-        codes: integer (n, N), of a job that makes codes.
-        hashes: view to ``images``, uint8 (n, 32), SHA-256 of every image's bytes, and where there are codes ``codes``,
-            of the codes that it was decoded from, as int64.
-        features: view and extractor's fingerprint to features.
-        pairs: view to the pixel scores of every pair, for reconstructions.
-    """
-
-    seconds: float
-    wall: float = 0.0
-    codes: Arrays = field(default_factory=dict)
-    hashes: Mapping[View, Arrays] = field(default_factory=dict)
-    features: Mapping[tuple[View, str], Features] = field(default_factory=dict)
-    pairs: Mapping[View, Arrays] = field(default_factory=dict)
-
-    def times(self) -> dict[str, float]:
-        """Return the times as runs keep them."""
-        return {"model": self.seconds, "wall": self.wall}
-
-
 class Job(Protocol):
     """Work on one shard."""
 
@@ -135,9 +106,13 @@ class SampleJob:
         options = parse_options(loaded.card, self.options)
         labels = torch.tensor(self.segment.labels, dtype=torch.int64)
         started = time.perf_counter()
-        found = [model.codes(labels[rows], keys, options).cpu() for rows, keys in self.segment.batches()]
+        with PeakMemory(self.model.loading.device) as memory:
+            found = [model.codes(labels[rows], keys, options).cpu() for rows, keys in self.segment.batches()]
         seconds = time.perf_counter() - started
-        return Made(seconds=seconds, codes=_stored(torch.cat(found), model.tokenizer.card.codebook_size))
+        return Made(
+            spent={"model": seconds, **_facts(memory, self.segment)},
+            codes=_stored(torch.cat(found), model.tokenizer.card.codebook_size),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,11 +129,15 @@ class EncodeJob:
 
         loaded = worker.tokenizer(self.model)
         found, seconds = [], 0.0
-        for images in _originals(self.data, loaded.card.image_size, self.segment):
-            started = time.perf_counter()
-            found.append(loaded.model.encode(images).cpu())
-            seconds += time.perf_counter() - started
-        return Made(seconds=seconds, codes=_stored(torch.cat(found), loaded.card.codebook_size))
+        with PeakMemory(self.model.loading.device) as memory:
+            for images in _originals(self.data, loaded.card.image_size, self.segment):
+                started = time.perf_counter()
+                found.append(loaded.model.encode(images).cpu())
+                seconds += time.perf_counter() - started
+        return Made(
+            spent={"model": seconds, **_facts(memory, self.segment)},
+            codes=_stored(torch.cat(found), loaded.card.codebook_size),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,7 +192,7 @@ class DecodeJob:
         tokens = torch.from_numpy(codes["codes"].astype(np.int64)).to(loaded.options.device)
         views = sorted(self.extraction.missing)
         collectors = {
-            view: _Collector(
+            view: ViewCollector(
                 self.extraction.extractors(worker, view),
                 PairScorer(worker.lpips(self.extraction.device)) if self.originals else None,
             )
@@ -222,16 +201,16 @@ class DecodeJob:
         originals = (
             _originals(self.originals, loaded.card.image_size, self.segment) if self.originals else None
         )
-        seconds = 0.0
-        for rows, keys in self.segment.batches():
-            started = time.perf_counter()
-            images = decode_prefixes(loaded.model, tokens[rows], keys, options, views)
-            seconds += time.perf_counter() - started
-            before = next(originals) if originals else None
-            for view in views:
-                collectors[view].add(images[view], before)
+        seconds: dict[View, float] = {}
+        with PeakMemory(self.model.loading.device) as memory:
+            for rows, keys in self.segment.batches():
+                images = decode_prefixes(loaded.model, tokens[rows], keys, options, views, seconds)
+                before = next(originals) if originals else None
+                for view in views:
+                    collectors[view].add(images[view], before)
         whole = codes["codes"].astype(np.int64)
-        return _made(seconds, collectors, {view: whole[:, :view] for view in views})
+        prefixes = {view: whole[:, :view] for view in views}
+        return collected(collectors, prefixes, spent=_facts(memory, self.segment), seconds=seconds)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -246,7 +225,7 @@ class GenerateJob:
     def run(self, worker: Worker, codes: Arrays | None) -> Made:
         """Return hashes and features of view 0."""
         loaded = worker.generator(self.model)
-        collector = _Collector(self.extraction.extractors(worker, 0), None)
+        collector = ViewCollector(self.extraction.extractors(worker, 0))
         run = GenerationRun(
             labels=self.segment.labels,
             seed=self.segment.seed,
@@ -254,58 +233,18 @@ class GenerateJob:
             first=self.segment.start,
             batch_size=self.segment.batch_size,
         )
-        seconds = 0.0
-        started = time.perf_counter()
-        for images in only_final(generate(loaded.model, run), lambda count: None):
-            seconds += time.perf_counter() - started
-            collector.add(images, None)
-            started = time.perf_counter()
-        return _made(seconds, {0: collector}, {})
+        clock = Stopwatch()
+        with PeakMemory(self.model.loading.device) as memory:
+            for images in clock.over(only_final(generate(loaded.model, run), lambda count: None)):
+                collector.add(images)
+        facts = _facts(memory, self.segment)
+        return collected({0: collector}, {}, spent=facts, seconds={0: clock.seconds})
 
 
-class _Collector:
-    """Takes the images of one view and keeps what is wanted of them."""
-
-    def __init__(self, extractors: Sequence[Extractor], pairs: PairScorer | None):
-        self.features = FeatureCollector(extractors)
-        self.pairs = pairs
-        self.hashes: list[bytes] = []
-
-    def add(self, images: torch.Tensor, originals: torch.Tensor | None) -> None:
-        self.features.add(images)
-        self.hashes += [_hash(image.numpy().tobytes()) for image in images]
-        if self.pairs is not None and originals is not None:
-            self.pairs.add(originals.numpy(), images.numpy())
-
-
-def _made(
-    seconds: float, collectors: Mapping[View, _Collector], codes: Mapping[View, NDArray[np.int64]]
-) -> Made:
-    hashes: dict[View, Arrays] = {
-        view: {
-            "images": _rows(one.hashes),
-            **({"codes": _rows(_hash(row.tobytes()) for row in codes[view])} if view in codes else {}),
-        }
-        for view, one in collectors.items()
-    }
-    return Made(
-        seconds=seconds,
-        hashes=hashes,
-        features={
-            (view, fingerprint): features
-            for view, one in collectors.items()
-            for fingerprint, features in one.features.features().items()
-        },
-        pairs={view: one.pairs.arrays() for view, one in collectors.items() if one.pairs is not None},
-    )
-
-
-def _hash(data: bytes) -> bytes:
-    return bytes.fromhex(sha256_bytes(data))
-
-
-def _rows(digests: Iterable[bytes]) -> NDArray[np.uint8]:
-    return np.frombuffer(b"".join(digests), dtype=np.uint8).reshape(-1, 32)
+def _facts(memory: PeakMemory, segment: Segment) -> dict[str, float]:
+    """Return what a shard took besides time, where the system tells it."""
+    peak = {} if memory.bytes is None else {"memory": memory.bytes}
+    return {**peak, "batch": segment.batch_size}
 
 
 def _originals(data: Data, size: int, segment: Segment) -> Iterator[torch.Tensor]:

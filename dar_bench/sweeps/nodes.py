@@ -19,11 +19,10 @@ from dar_bench.sweeps.jobs import (
     Extraction,
     GenerateJob,
     Job,
-    Made,
     SampleJob,
     Segment,
-    View,
 )
+from dar_bench.sweeps.made import Made, View
 from dar_bench.sweeps.worker import ModelSpec
 
 VERSION = 1
@@ -78,10 +77,6 @@ class Node(Protocol):
         """Return the file whose lock guards the making of the shard that begins at ``start``."""
         ...
 
-    def time(self, shard: Shard, name: str) -> float | None:
-        """Return the seconds that the shard took when it was made (``model``, ``wall``), where they are known."""
-        ...
-
     def shards(self) -> list[Shard]:
         """Return first and last-plus-one sample of all shards."""
         ...
@@ -96,6 +91,7 @@ class CodesNode:
         samples: which.
         model: makes them.
         options: texts of the model's options, for codes of labels.
+        tokens: codes of a sample. group: how many of them are made at a time at least.
         data: the images, for codes of images.
     """
 
@@ -109,10 +105,14 @@ class CodesNode:
         samples: Samples,
         model: ModelSpec,
         options: Mapping[str, str],
+        tokens: int,
+        group: int,
         data: Data | None = None,
     ):
         self.title = title
         self.samples = samples
+        self.tokens = tokens
+        self._group = group
         self._model = model
         self._options = dict(options)
         self._data = data
@@ -131,15 +131,20 @@ class CodesNode:
 
     def commit(self, shard: Shard, made: Made) -> None:
         """Keep a shard's codes."""
-        self.run.write(shard[0], made.codes, made.times())
+        self.run.write(shard[0], made.codes, made.spent)
 
     def lock_path(self, start: int) -> Path:
         """Return the run's own lock for the shard."""
         return self.run.lock_path(start)
 
-    def time(self, shard: Shard, name: str) -> float | None:
-        """Return what sampling or encoding took."""
-        return self.run.time(*shard, name)
+    def share(self, count: int) -> float:
+        """Return the share of the time that the first ``count`` codes took: that of their groups.
+
+        Codes of images come all at once, from one pass of the encoder.
+        """
+        if self._data is not None:
+            return 1.0
+        return -(-count // self._group) / -(-self.tokens // self._group)
 
     def shards(self) -> list[Shard]:
         """Return all shards."""
@@ -254,16 +259,15 @@ class ImagesNode:
             place = self.views[view]
             if place.pairs is not None:
                 place.pairs.write(start, made.pairs[view])
-            # The time of the whole pass stands with its last view, for which alone it is the right one.
-            place.images.write(start, hashes, made.times() if view == max(self.views) else None)
+            spent = {**made.spent, **made.view_spent[view]}
+            if view != max(self.views):
+                # The time of the whole pass stands with its last view, to be counted once.
+                spent.pop("wall", None)
+            place.images.write(start, hashes, spent)
 
     def lock_path(self, start: int) -> Path:
         """Return the lock of the view that all passes over these codes and options share most often."""
         return self.views[max(self.views)].images.lock_path(start)
-
-    def time(self, shard: Shard, name: str) -> float | None:
-        """Return what the pass took."""
-        return self.views[max(self.views)].images.time(*shard, name)
 
     def shards(self) -> list[Shard]:
         """Return all shards."""

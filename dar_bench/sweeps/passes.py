@@ -9,7 +9,7 @@ from typing import Any
 from dar_bench.api import TokenizerCard
 from dar_bench.recording import plain_options
 from dar_bench.runs.folder import RunKey
-from dar_bench.sweeps.jobs import View
+from dar_bench.sweeps.made import View
 from dar_bench.sweeps.nodes import CodesNode, ImagesNode, Node, ViewPlace
 from dar_bench.sweeps.plan import PlannedRow
 from dar_bench.sweeps.specification import Texts

@@ -7,7 +7,8 @@ from typing import Any
 
 from dar_bench.api import GeneratorCard, TokenizerCard
 from dar_bench.evaluation.scoring import Panel
-from dar_bench.sweeps.jobs import Data, View
+from dar_bench.sweeps.jobs import Data
+from dar_bench.sweeps.made import View
 from dar_bench.sweeps.nodes import ImagesNode, Node
 from dar_bench.sweeps.specification import SweepSpec, Texts
 from dar_bench.sweeps.worker import ModelSpec
@@ -26,11 +27,6 @@ class PlannedRow:
     options: dict[str, Any]
     node: ImagesNode
     view: View
-
-    @property
-    def exact_time(self) -> bool:
-        """Whether the node's time is this row's own: it is that of its longest view."""
-        return self.view == max(self.node.views)
 
 
 @dataclass(frozen=True, kw_only=True)

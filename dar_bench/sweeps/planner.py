@@ -20,7 +20,8 @@ from dar_bench.references.opening import open_given
 from dar_bench.roles import choose_labels, held_out_data, reference_name
 from dar_bench.runs.folder import RunKey, RunStore
 from dar_bench.sweeps import keys
-from dar_bench.sweeps.jobs import Data, View
+from dar_bench.sweeps.jobs import Data
+from dar_bench.sweeps.made import View
 from dar_bench.sweeps.nodes import CodesNode, ImagesNode, Node, Samples, ViewPlace, view_place
 from dar_bench.sweeps.passes import Parts, decoded_rows, divide, words
 from dar_bench.sweeps.plan import Plan, PlannedRow
@@ -269,6 +270,8 @@ class _Generation(_Planner):
             samples=self.samples,
             model=self.model,
             options={**part.sampling_texts, "tokens": str(tokens)},
+            tokens=tokens,
+            group=card.tokens // card.groups,
         )
 
 
@@ -305,6 +308,8 @@ class _Reconstruction(_Planner):
             samples=self.samples,
             model=self.model,
             options={},
+            tokens=card.tokens,
+            group=card.tokens // card.groups,
             data=self.data,
         )
         nodes: list[Node] = [codes]

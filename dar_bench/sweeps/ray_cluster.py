@@ -12,7 +12,6 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
 from dar_bench.array_files import Arrays
@@ -20,7 +19,8 @@ from dar_bench.errors import UserError
 from dar_bench.plugins import missing_module
 from dar_bench.runs.filling import Shard
 from dar_bench.sweeps.execution import Executor, is_done
-from dar_bench.sweeps.jobs import Job, Made
+from dar_bench.sweeps.jobs import Job
+from dar_bench.sweeps.made import Made
 from dar_bench.sweeps.nodes import Node
 from dar_bench.sweeps.plan import Plan
 from dar_bench.sweeps.worker import Worker
@@ -148,4 +148,4 @@ def run_on_worker(job: Job, codes: Arrays | None) -> Made:
     _worker = _worker or Worker()
     started = time.perf_counter()
     made = job.run(_worker, codes)
-    return replace(made, wall=time.perf_counter() - started)
+    return made.after(time.perf_counter() - started)

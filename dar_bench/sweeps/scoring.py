@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from dar_bench.api import GeneratorCard
 from dar_bench.evaluation import scoring
@@ -16,8 +16,8 @@ from dar_bench.evaluators.pixels import PairScorer, optional_lpips
 from dar_bench.recording import generation_record, reconstruction_record
 from dar_bench.references.opening import Given, open_given
 from dar_bench.sketches import Sketch, SketchCollector
+from dar_bench.sweeps.costs import row_cost, row_image_cost
 from dar_bench.sweeps.execution import Executor
-from dar_bench.sweeps.nodes import Node
 from dar_bench.sweeps.plan import Plan, PlannedRow
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def score_row(
         verdicts = score_each(plan.panel, references, samples, scoring.generation(seed))
         generator = executor.worker.generator(plan.model)
         sketches = _sketches(row, executor, drawn, references)
-        measurement = _measurement(plan, row, verdicts, sketches)
+        measurement = _measurement(plan, row, executor, verdicts, sketches)
         records = [
             generation_record(
                 generator,
@@ -117,7 +117,7 @@ def score_row(
         score_each(plan.panel, references, samples, scoring.reconstruction), plan, row, executor
     )
     tokenizer = executor.worker.tokenizer(plan.model)
-    measurement = _measurement(plan, row, verdicts, _sketches(row, executor, drawn, {}))
+    measurement = _measurement(plan, row, executor, verdicts, _sketches(row, executor, drawn, {}))
     records = [
         reconstruction_record(tokenizer, measurement, scored, options=row.options, seed=seed, note=note)
         for scored in verdicts.results
@@ -154,25 +154,20 @@ def _sketches(
 
 
 def _measurement(
-    plan: Plan, row: PlannedRow, verdicts: Verdicts, sketches: Mapping[str, Sketch]
+    plan: Plan, row: PlannedRow, executor: Executor, verdicts: Verdicts, sketches: Mapping[str, Sketch]
 ) -> Measurement:
-    """Return what the row took where its work was its own: of shared work nobody can tell the share."""
-    times = _times(row, "model") if row.exact_time else None
+    """Return what came of the row, and what it cost (``dar_bench.sweeps.costs``)."""
+    cost = row_cost(row)
     return Measurement(
         results=verdicts.results,
         missing=verdicts.missing,
         samples=row.node.samples.count,
-        seconds=None,
-        model_seconds=times,
-        batch_size=plan.spec.batch_size,
+        seconds=cost.seconds,
+        model_seconds=cost.model_seconds,
+        batch_size=cost.batch_size,
+        image_cost=row_image_cost(plan, row, executor),
+        peak_memory=cost.peak_memory,
+        attribution=cost.attribution,
         tokens=row.view,
         sketches=sketches,
     )
-
-
-def _times(row: PlannedRow, name: str) -> float | None:
-    nodes: list[Node] = [row.node]
-    if row.node.source is not None:
-        nodes.append(row.node.source)
-    times = [node.time(shard, name) for node in nodes for shard in node.shards()]
-    return None if None in times else sum(cast("list[float]", times))

@@ -61,12 +61,25 @@ def test_a_damaged_shard_is_removed_and_the_others_stay() -> None:
 
 def test_a_longer_shard_serves_a_shorter_run_and_its_time_is_shared_out() -> None:
     run = RunStore().open(KEY, "codes")
-    run.write(0, codes(0, 256), {"wall": 8.0})
+    run.write(0, codes(0, 256), {"wall": 8.0, "memory": 1000})
     assert run.has(0, 100)
     found = run.read(0, 100)
     assert found is not None and np.array_equal(found["codes"], codes(0, 100)["codes"])
-    assert run.time(0, 64, "wall") == 2.0
-    assert run.time(256, 300, "wall") is None
+    assert run.seconds(0, 64, "wall") == 2.0
+    assert run.seconds(256, 300, "wall") is None
+    assert run.fact(0, 64, "memory") == 1000 and run.fact(0, 64, "batch") is None
+
+
+def test_what_a_shard_took_before_stays_beside_what_it_takes_again() -> None:
+    run = RunStore().open(KEY, "codes")
+    run.write(0, codes(0, 64), {"wall": 8.0, "extraction a": 3.0})
+    run.write(0, codes(0, 64), {"wall": 2.0, "extraction b": 1.0})
+    assert [run.seconds(0, 64, name) for name in ("wall", "extraction a", "extraction b")] == [2.0, 3.0, 1.0]
+    next(run.folder.glob("*-*.json")).write_text("no JSON")
+    assert run.seconds(0, 64, "wall") is None
+    assert run.kept("note") is None
+    run.keep("note", {"flops": 2.5})
+    assert run.kept("note") == {"flops": 2.5}
 
 
 def test_keys_that_differ_anywhere_are_other_runs_and_names_do_not_count() -> None:

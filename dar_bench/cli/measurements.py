@@ -18,7 +18,7 @@ _NAMED = 3
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_OPTIONS = (
+_PROTOCOL = (
     click.option(
         "--evaluator",
         "evaluators",
@@ -32,6 +32,16 @@ _OPTIONS = (
         help="Measure against data that are not meant for it; the record says so.",
     ),
     click.option(
+        "--results",
+        type=click.Path(path_type=Path, file_okay=False),
+        default=Path("results"),
+        show_default=True,
+        help="Folder that the record is written to.",
+    ),
+    click.option("--json", "as_json", is_flag=True, help="Print the record as JSON."),
+)
+_SAMPLES = (
+    click.option(
         "--strict",
         is_flag=True,
         help="Refuse samples in which the lint finds what would move scores (exit status 1).",
@@ -41,20 +51,21 @@ _OPTIONS = (
         is_flag=True,
         help="Leave out images that cannot be read, and count them, instead of stopping at the first.",
     ),
-    click.option(
-        "--results",
-        type=click.Path(path_type=Path, file_okay=False),
-        default=Path("results"),
-        show_default=True,
-        help="Folder that the record is written to.",
-    ),
-    click.option("--json", "as_json", is_flag=True, help="Print the record as JSON."),
 )
 
 
 def measurement_options(command: F) -> F:
-    """Add ``--evaluator --force-reference --strict --skip-unreadable --results --json``."""
-    for option in reversed(_OPTIONS):
+    """Add what ``protocol_options`` does, and ``--strict --skip-unreadable``."""
+    return protocol_options(_add(command, _SAMPLES))
+
+
+def protocol_options(command: F) -> F:
+    """Add ``--evaluator --force-reference --results --json``."""
+    return _add(command, _PROTOCOL)
+
+
+def _add(command: F, options: Sequence[Callable[[F], F]]) -> F:
+    for option in reversed(options):
         command = option(command)
     return command
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from dar_bench.cli.groups import SuggestingGroup
 from dar_bench.cli.help import examples
-from dar_bench.cli.measurements import measurement_options
+from dar_bench.cli.measurements import protocol_options
 from dar_bench.cli.model_options import loading_options
+from dar_bench.errors import UserError
 
 if TYPE_CHECKING:
     from dar_bench.sweeps.specification import SweepSpec
@@ -107,7 +109,7 @@ _option = click.option(
 @_option
 @_run_options
 @loading_options
-@measurement_options
+@protocol_options
 def cfg(model: str, values: str, **given: Any) -> None:
     """Sweep over guidance (the paper's Table 4)."""
     from dar_bench.sweeps.specification import split_values
@@ -127,7 +129,7 @@ def cfg(model: str, values: str, **given: Any) -> None:
 @_option
 @_run_options
 @loading_options
-@measurement_options
+@protocol_options
 def tokens(model: str, values: str | None, **given: Any) -> None:
     """Sweep over the number of tokens that images are decoded from (the paper's Table 5)."""
     from dar_bench.sweeps.kinds import quarters
@@ -147,14 +149,19 @@ def tokens(model: str, values: str | None, **given: Any) -> None:
 @click.option("--model", help="Or measure images of this generator, from tokens that are made once.")
 @click.option("--steps", required=True, help="Counts of diffusion steps, separated by commas.")
 @click.option("--solvers", help="Solvers, separated by commas.  [default: the model's]")
-@click.option("--data", help="Images to reconstruct.  [default: the shipped held-out split]")
-@click.option("--limit", type=click.IntRange(min=1), help="Take so many of them, spread evenly.")
+@click.option("--data", help="Images that --tokenizer reconstructs.  [default: the shipped held-out split]")
+@click.option(
+    "--limit", type=click.IntRange(min=1), help="Take so many of them, spread evenly; --samples is the same."
+)
 @_generation_options
 @_option
 @_run_options
 @loading_options
-@measurement_options
+@protocol_options
+@click.pass_context
 def solver(
+    ctx: click.Context,
+    /,
     tokenizer: str | None,
     model: str | None,
     steps: str,
@@ -172,13 +179,30 @@ def solver(
     if solvers:
         axes = {"solver": split_values(solvers, "--solvers"), **axes}
     if model is not None:
+        _refuse_given(ctx, ("data", "limit"), "--model", "--reference and --samples say what is compared")
         _generate(name, axes, given)
-    else:
-        _generate(
-            name,
-            axes,
-            {**given, "samples": limit, "reference": data, "reference_limit": None, "labels": None},
-        )
+        return
+    generation = ("reference", "reference_limit", "labels")
+    _refuse_given(ctx, generation, "--tokenizer", "--data and --limit say what is reconstructed")
+    if _is_given(ctx, "samples"):
+        if limit is not None:
+            raise UserError("--limit and --samples say the same of a tokenizer.", hint="Give one of them.")
+        limit = given["samples"]
+    _generate(
+        name, axes, {**given, "samples": limit, "reference": data, "reference_limit": None, "labels": None}
+    )
+
+
+def _refuse_given(ctx: click.Context, parameters: Sequence[str], kind: str, instead: str) -> None:
+    """Refuse options that have no effect on a sweep of this kind."""
+    for name in parameters:
+        if _is_given(ctx, name):
+            flag = "--" + name.replace("_", "-")
+            raise UserError(f"{flag} has no effect with {kind}.", hint=f"Leave it out: {instead}.")
+
+
+def _is_given(ctx: click.Context, parameter: str) -> bool:
+    return ctx.get_parameter_source(parameter) is not ParameterSource.DEFAULT
 
 
 @sweep.command(

@@ -38,6 +38,14 @@ def test_reconstruction_scores_and_their_record(dar_bench: Run, zoo: Any) -> Non
 
 
 @pytest.mark.usefixtures("tiny_extractor")
+def test_samples_is_another_word_for_limit(dar_bench: Run) -> None:
+    arguments = ("eval", "rfid", "--tokenizer", "small-tokenizer", "--data", "dots:val", "--json")
+    one, other = (json.loads(dar_bench(*arguments, name, 16)[1]) for name in ("--limit", "--samples"))
+    assert one["samples"] == other["samples"] == 16
+    assert one["scores"] == other["scores"]
+
+
+@pytest.mark.usefixtures("tiny_extractor")
 def test_generation_scores_and_their_record(dar_bench: Run, zoo: Any) -> None:
     arguments = ("eval", "gfid", "--model", "small", "--cfg", "linear:1.0-3.0", "--samples", 20)
     status, out, err = dar_bench(*arguments, "--results", "r", "--json")

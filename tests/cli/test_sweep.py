@@ -128,6 +128,14 @@ def test_solver_rows_encode_the_images_once(dar_bench: Run, counts: dict[str, in
     assert alone["scores"] == shared["scores"] and alone["unavailable"] == shared["unavailable"]
 
 
+def test_samples_of_a_tokenizer_are_its_images(dar_bench: Run) -> None:
+    arguments = ("sweep", "solver", "--tokenizer", "small-tokenizer", "--steps", "2", "--data", "dots:val")
+    for name in ("--limit", "--samples"):
+        status, out, _ = dar_bench(*arguments, name, 16, "--json")
+        assert status == 0
+        assert json.loads(out)[0]["rows"][0]["records"][0]["samples"] == 16
+
+
 def test_solvers_of_a_generator_decode_the_same_codes(dar_bench: Run, counts: dict[str, int]) -> None:
     arguments = ("sweep", "solver", "--model", "small", "--steps", "2,4", "--solvers", "euler,heun")
     assert dar_bench(*arguments, "--samples", 32)[0] == 0
@@ -276,6 +284,19 @@ def test_a_mistake_in_a_file_is_told_with_its_place(dar_bench: Run, text: str, s
         (("tokens", "--model", "small", "--values", "16"), "It must be from 2 to 8."),
         (("tokens", "--model", "dit-xl-2"), "makes no tokens"),
         (("solver", "--steps", "4"), "Name a tokenizer or a model."),
+        (
+            ("solver", "--steps", "4", "--model", "small", "--limit", "4"),
+            "--limit has no effect with --model",
+        ),
+        (
+            ("solver", "--steps", "4", "--tokenizer", "small-tokenizer", "--labels", "uniform"),
+            "--labels has no effect with --tokenizer",
+        ),
+        (
+            ("solver", "--steps", "4", "--tokenizer", "small-tokenizer", "--limit", "9", "--samples", "9"),
+            "--limit and --samples say the same",
+        ),
+        (("cfg", "--model", "small", "--values", "2", "--strict"), "--strict"),
         (("solver", "--steps", "4", "--model", "small-tokenizer"), "generates no images"),
         (("cfg", "--model", "small", "--values", "1", "--option", "cfg=2"), "swept and fixed at once"),
         (("cfg", "--model", "small", "--values", "1", "--samples", "3"), "Too few images: 3 samples."),

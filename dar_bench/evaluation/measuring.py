@@ -229,7 +229,7 @@ def measure_reconstruction(
         batch_size=run.batch_size,
         image_cost=cost,
         peak_memory=memory.bytes,
-        tokens=int(options.get("tokens", tokenizer.card.tokens)),
+        tokens=int(run.options.get("tokens", tokenizer.card.tokens)),
         sketches={extractor: collector.sketch(part) for extractor, part in features.items()},
     )
 

@@ -40,7 +40,7 @@ class Option:
         default: the value used when the user gives none.
         help: one line for help pages.
         minimum, maximum: inclusive bounds for numbers.
-        choices: the allowed values for strings, empty for any.
+        choices: the allowed strings, empty for any; registered: the kind of component whose names are allowed.
     """
 
     name: str
@@ -50,6 +50,7 @@ class Option:
     minimum: float | None = None
     maximum: float | None = None
     choices: tuple[str, ...] = ()
+    registered: Literal["", "solvers"] = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,8 +140,7 @@ class TokenizerCard(Card):
     """A tokenizer: images to ``tokens`` codes out of ``codebook_size``, and back.
 
     Attributes:
-        groups: how many groups the tokens form in decoding order (previews come after each); 1 for
-            tokenizers that decode all tokens at once.
+        groups: of tokens in decoding order, with a preview after each; 1 where all are decoded at once.
     """
 
     tokens: int

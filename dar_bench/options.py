@@ -86,6 +86,10 @@ def describe(option: Option) -> str:
 
 
 def _choice(option: Option, text: str) -> str:
+    if option.registered == "solvers":
+        from dar_bench.sampling.ode import check_solver
+
+        check_solver(text)
     if option.choices and text not in option.choices:
         listed = f"It must be one of: {', '.join(option.choices)}."
         raise _invalid(

@@ -281,7 +281,7 @@ def _run(specs: list[SweepSpec], given: Mapping[str, Any]) -> None:
     from dar_bench.cli.sweep_output import run, show_plan
 
     if given["plan_only"]:
-        show_plan(specs, given["as_json"])
+        show_plan(specs, given["as_json"], force_reference=given["force_reference"])
         return
     run(
         specs,

@@ -14,16 +14,21 @@ if TYPE_CHECKING:
     from dar_bench.sweeps.training import TrainingStage, TrainingSweep
 
 
-def show_plan(specs: Sequence[SweepSpec], as_json: bool) -> None:
-    """Print the graph of every sweep: what each node makes, what is cached, how long the rest will take."""
+def show_plan(specs: Sequence[SweepSpec], as_json: bool, *, force_reference: bool) -> None:
+    """Print the graph of every sweep: what each node makes, what is cached, how long the rest will take.
+
+    What the sweep itself would refuse is refused here, but for what is merely not on this machine.
+    """
     from dar_bench.sweeps.estimates import node_states
     from dar_bench.sweeps.planner import make_plan
+    from dar_bench.sweeps.running import check_plan
     from dar_bench.sweeps.worker import Worker
 
     worker = Worker()
     shown = []
     for spec in specs:
         plan = make_plan(spec, worker, look_only=True)
+        warning = check_plan(plan, force_reference=force_reference)
         states = node_states(plan)
         unknown = any(state.seconds is None for state in states)
         total = None if unknown else sum(state.seconds or 0.0 for state in states)
@@ -47,6 +52,8 @@ def show_plan(specs: Sequence[SweepSpec], as_json: bool) -> None:
             title=f"{plan.card.name}: {len(plan.rows)} rows from {len(states)} steps",
             right=("samples", "cached", "rows", "time"),
         )
+        if warning:
+            console.print(warning)
         for sentence in plan.missing:
             console.print(f"Not on this machine: {sentence}")
         console.print(

@@ -63,6 +63,19 @@ def how_to_get_fid(used: Sequence[str]) -> str:
     )
 
 
+def check_evaluator(name: str) -> None:
+    """Refuse a name that no evaluator has, without loading one.
+
+    Raises:
+        UserError: with the nearest name.
+    """
+    base, separator, _ = name.partition(":")
+    if name != ALL and not (separator and base in BY_EXTRACTOR):
+        known = {**known_evaluators(), **FAST}
+        if name not in known:
+            raise unknown_name("evaluator", name, known)
+
+
 def load_evaluator(name: str, device: str = "cpu") -> Evaluator:
     """Return the evaluator of this name on a device.
 

@@ -155,10 +155,26 @@ def make_solver(name: str) -> OdeSolver:
     """
     if name in SOLVERS:
         return SOLVERS[name]()
-    from dar_bench.plugins import load_object, registry
+    from dar_bench.plugins import load_object
+
+    solver: OdeSolver = load_object(_registered(name))()
+    return solver
+
+
+def check_solver(name: str) -> None:
+    """Refuse what ``make_solver`` would refuse, without making or loading anything.
+
+    Raises:
+        UserError: no such solver, with the nearest name.
+    """
+    if name not in SOLVERS:
+        _registered(name)
+
+
+def _registered(name: str) -> str:
+    from dar_bench.plugins import registry
 
     targets: dict[str, str] = registry().components("solvers")
     if name not in targets:
         raise unknown_name("solver", name, [*SOLVERS, *targets])
-    solver: OdeSolver = load_object(targets[name])()
-    return solver
+    return targets[name]

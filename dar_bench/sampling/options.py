@@ -36,7 +36,7 @@ def autoregressive_options(cfg: str = "none") -> tuple[Option, ...]:
             name="top-p",
             type="float",
             default=1.0,
-            minimum=0.0,
+            minimum=1e-6,  # bounds are inclusive, and of no mass at all nothing would be left
             maximum=1.0,
             help="keep codes up to this mass",
         ),

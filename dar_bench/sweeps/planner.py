@@ -15,6 +15,7 @@ from dar_bench.api import CodeGenerator, GeneratorCard, TokenizerCard
 from dar_bench.errors import UserError
 from dar_bench.evaluation.extraction import cropped, distinct_extractors
 from dar_bench.evaluation.scoring import Panel, load_panel
+from dar_bench.evaluators.names import check_evaluator
 from dar_bench.plugins import registry
 from dar_bench.references.opening import open_given
 from dar_bench.roles import choose_labels, held_out_data, reference_name
@@ -82,6 +83,10 @@ class _Planner:
         self.worker = worker
         self.here = here
         self.completes = unique_rows(card, spec.rows)
+        for name in spec.evaluators:
+            check_evaluator(
+                name
+            )  # a wrong name is a mistake everywhere, and not something that is missing here
         self.panel = self._panel()
         self.extractors = {
             extractor.fingerprint(): extractor.name

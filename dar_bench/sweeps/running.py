@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dar_bench.api import GeneratorCard
 from dar_bench.console import note, progress
@@ -21,6 +21,9 @@ from dar_bench.sweeps.plan import Plan
 from dar_bench.sweeps.planner import make_plan
 from dar_bench.sweeps.scoring import RowResult, check_counts, read_reference, score_row
 from dar_bench.sweeps.specification import SweepSpec
+
+if TYPE_CHECKING:
+    from dar_bench.references.cards import Role
 
 LIMIT_VARIABLE = "DAR_BENCH_CACHE_LIMIT"
 
@@ -68,13 +71,7 @@ def run_sweep(
         UserError: what the model, the data, the evaluators or the disk refuse.
     """
     plan = make_plan(spec, executor.worker)
-    check_counts(plan)
-    warning = check_role(
-        plan.data.name,
-        "generation" if isinstance(plan.card, GeneratorCard) else "reconstruction",
-        plan.card.name,
-        forced=force_reference,
-    )
+    warning = check_plan(plan, force_reference=force_reference)
     main = executor.processes.is_main
     if warning and main:
         note(warning)
@@ -99,6 +96,17 @@ def run_sweep(
             scoring.advance()
     clear(parse_size(os.environ.get(LIMIT_VARIABLE, str(DEFAULT_LIMIT))))
     return SweepOutcome(plan=plan, results=found, paths=paths)
+
+
+def check_plan(plan: Plan, *, force_reference: bool) -> str:
+    """Refuse a plan before any work that would be refused after it; return what a reader of records must know.
+
+    Raises:
+        UserError: too few samples, or a reference that is meant for something else and not forced.
+    """
+    check_counts(plan)
+    purpose: Role = "generation" if isinstance(plan.card, GeneratorCard) else "reconstruction"
+    return check_role(plan.data.name, purpose, plan.card.name, forced=force_reference)
 
 
 def _total(plan: Plan) -> int:

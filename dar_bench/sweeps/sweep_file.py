@@ -14,6 +14,7 @@ from dar_bench.api import LoadOptions
 from dar_bench.errors import UserError, suggest
 from dar_bench.evaluators.names import named_evaluators
 from dar_bench.generation import BATCH_SIZE
+from dar_bench.labels import POLICIES
 from dar_bench.sweeps.specification import SweepSpec, Texts, grid
 from dar_bench.sweeps.training import TrainingStage, TrainingSweep
 
@@ -117,6 +118,8 @@ class _Reader:
         for name in ("samples", "reference-limit", "batch-size"):
             if sweep.get(name, 1) < 1:
                 raise self.wrong(name, "sweep", "It must be at least 1.")
+        if sweep.get("labels", "balanced") not in POLICIES:
+            raise self.wrong("labels", "sweep", f"It must be one of: {', '.join(POLICIES)}.")
         return SweepSpec(
             model=model,
             rows=rows,

@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dar_bench.errors import UserError, suggest
+from dar_bench.evaluators.names import check_evaluator
 from dar_bench.plugins import load_object, registry
 from dar_bench.sweeps.specification import SweepSpec, Texts
 
@@ -77,9 +78,13 @@ def check(sweep: TrainingSweep) -> None:
     """Check stages and placeholders before the first training.
 
     Raises:
-        UserError: an unknown command, a stage named twice, a placeholder that nothing fills, or two rows whose
-            trainings would share a folder.
+        UserError: an unknown command, evaluator or card of reported scores, a stage named twice, a placeholder that
+            nothing fills, or two rows whose trainings would share a folder.
     """
+    for name in sweep.base.evaluators:
+        check_evaluator(name)
+    if sweep.reported:
+        registry().card(sweep.reported)
     folders: dict[str, Texts] = {}
     for row in sweep.rows:
         other = folders.setdefault(row_name(row), row)

@@ -265,6 +265,10 @@ def test_the_cache_is_shown_and_cleared(dar_bench: Run) -> None:
         ),
         ('[sweep]\nmodel = "smal"\n[grid]\ncfg = [1]\n', "Did you mean 'small'?"),
         ('[sweeps]\nmodel = "small"\n', "line 1, unknown key 'sweeps'"),
+        (
+            '[sweep]\nmodel = "small"\nlabels = "even"\n[grid]\ncfg = [1]\n',
+            "line 3, wrong value of 'sweep.labels'",
+        ),
         ('[sweep]\nmodel = "small"\nseed = [-1]\n[grid]\ncfg = [1]\n', "line 3, wrong value of 'sweep.seed'"),
     ],
 )
@@ -275,6 +279,7 @@ def test_a_mistake_in_a_file_is_told_with_its_place(dar_bench: Run, text: str, s
     assert said in err and "Traceback" not in err
 
 
+@pytest.mark.parametrize("plan", [(), ("--plan",)])
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -300,11 +305,21 @@ def test_a_mistake_in_a_file_is_told_with_its_place(dar_bench: Run, text: str, s
         (("solver", "--steps", "4", "--model", "small-tokenizer"), "generates no images"),
         (("cfg", "--model", "small", "--values", "1", "--option", "cfg=2"), "swept and fixed at once"),
         (("cfg", "--model", "small", "--values", "1", "--samples", "3"), "Too few images: 3 samples."),
+        (("cfg", "--model", "small", "--values", "1", "--reference", "dots:val"), "is held out for"),
+        (
+            ("solver", "--tokenizer", "small-tokenizer", "--steps", "4", "--solvers", "euler,adam2"),
+            "Did you mean 'adams2'?",
+        ),
+        (("cfg", "--model", "small", "--values", "1", "--option", "solver=huen"), "Did you mean 'heun'?"),
+        (("cfg", "--model", "small", "--values", "1", "--option", "top-p=0"), "not a value for the option"),
+        (("cfg", "--model", "small", "--values", "1", "--evaluator", "embeded"), "Did you mean 'embedded'?"),
         (("missing.toml",), "There is no sweep file 'missing.toml'"),
         (("cgf", "--model", "small"), "Did you mean 'cfg'?"),
     ],
 )
-def test_wrong_use_ends_in_one_message(dar_bench: Run, arguments: tuple[str, ...], said: str) -> None:
-    status, out, err = dar_bench("sweep", *arguments)
+def test_wrong_use_ends_in_one_message(
+    dar_bench: Run, arguments: tuple[str, ...], said: str, plan: tuple[str, ...]
+) -> None:
+    status, out, err = dar_bench("sweep", *arguments, *plan)
     assert (status, out) == (2, "")
     assert said in err and "Traceback" not in err

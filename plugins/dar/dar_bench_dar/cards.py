@@ -23,7 +23,7 @@ AR_OPTIONS = autoregressive_options()
 def decode_options(tokens: int, groups: int) -> tuple[Option, ...]:
     """Return the options of pixel decoding for a tokenizer of these sizes."""
     return (
-        Option(name="solver", type="str", default="adams2", help=SOLVERS),
+        Option(name="solver", type="str", default="adams2", help=SOLVERS, registered="solvers"),
         Option(
             name="steps",
             type="int",

@@ -20,11 +20,17 @@ MAX_CHARTS = 12
 
 @dataclass(frozen=True, kw_only=True)
 class _Run:
-    """Entries that differ in the option alone, by the option's text."""
+    """Entries of one model, protocol and sample count that differ in the option alone.
+
+    Attributes:
+        name: of the model, with the options that tell it from others.
+        measured: whether by this tool.
+        entries: the oldest first.
+    """
 
     name: str
     measured: bool
-    by_value: dict[str, Entry]
+    entries: list[Entry]
 
 
 def option_charts(entries: Sequence[Entry], option: str, x_name: str) -> list[Chart]:
@@ -37,15 +43,13 @@ def option_charts(entries: Sequence[Entry], option: str, x_name: str) -> list[Ch
     """
     runs = _runs(entries, option)
     names = dict.fromkeys(
-        score.name for run in runs for entry in run.by_value.values() for score in entry.record.scores
+        score.name for run in runs for entry in run.entries for score in entry.record.scores
     )
     charts = []
     for name in names:
-        shown = [
-            run for run in runs if sum(entry.score(name) is not None for entry in run.by_value.values()) > 1
-        ]
-        if shown:
-            charts.append(_chart(shown, name, option, x_name))
+        lines = [line for run in runs for line in _lines(run, name, option)]
+        if lines:
+            charts.append(_chart(lines, name, option, x_name))
     return charts[:MAX_CHARTS]
 
 
@@ -56,24 +60,73 @@ def _runs(entries: Sequence[Entry], option: str) -> list[_Run]:
             groups.setdefault(_identity(entry, option), []).append(entry)
     runs = []
     for group in groups.values():
-        by_value = {str(entry.record.options[option]): entry for entry in group}
-        if len(by_value) > 1:
+        if len(group) > 1:
             first = group[0]
             others = option_text(first.record, without=[option]) if _ambiguous(groups, first) else ""
             name = model_name(first) + (f" ({others})" if others else "")
-            runs.append(_Run(name=name, measured=first.measured, by_value=by_value))
+            runs.append(_Run(name=name, measured=first.measured, entries=group))
     return runs
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Line:
+    """What one line of a chart joins: scores of one protocol and count, by the option's text.
+
+    Attributes:
+        name: for the legend. measured: whether by this tool. by_value: the newest entry of every value.
+    """
+
+    name: str
+    measured: bool
+    by_value: dict[str, Entry]
+
+
+def _lines(run: _Run, name: str, option: str) -> list[_Line]:
+    """Return a line for every protocol and count of a score in a run, where it has at least two values."""
+    groups: dict[tuple[str, int], dict[str, Entry]] = {}
+    for entry in run.entries:
+        score = entry.score(name)
+        if score is not None:
+            value = str(entry.record.options[option])
+            groups.setdefault((score.protocol, score.n), {})[value] = entry
+    groups = {key: by_value for key, by_value in groups.items() if len(by_value) > 1}
+    told = _differences([protocol for protocol, _ in groups])
+    return [
+        _Line(
+            name=_legend(run, next(iter(by_value.values())), count, told[protocol]),
+            measured=run.measured,
+            by_value=by_value,
+        )
+        for (protocol, count), by_value in groups.items()
+    ]
+
+
+def _legend(run: _Run, entry: Entry, count: int, protocol: str) -> str:
+    """Return what tells a line from every other one: model, who scored, how many samples, and what is peculiar."""
+    return ", ".join(part for part in (run.name, entry.evaluator, f"{count:,} samples", protocol) if part)
+
+
+def _differences(protocols: Sequence[str]) -> dict[str, str]:
+    """Return of every protocol the clauses that not all of them have; nothing where there is one protocol."""
+    clauses = {protocol: re.split(r"\s*[,;]\s*", protocol) for protocol in protocols}
+    return {
+        protocol: "; ".join(
+            clause for clause in own if not all(clause in others for others in clauses.values())
+        )
+        for protocol, own in clauses.items()
+    }
 
 
 def _identity(entry: Entry, option: str) -> str:
     """Return a text that is equal for records that differ in ``option`` alone."""
     record = entry.record
     others = {name: value for name, value in record.options.items() if name != option}
-    reference = record.evaluator.reference_fingerprint if record.evaluator else ""
+    evaluator = record.evaluator
+    against = (evaluator.extractor_fingerprint, evaluator.reference_fingerprint) if evaluator else ()
     # A publication's tables are of one series where they name the same model and other options.
     weights = record.model.weights_sha256 or ""
     source = record.source.partition(",")[0] if not entry.measured else ""
-    parts = [model_name(entry), weights, record.origin, source, record.samples, entry.evaluator, reference]
+    parts = [model_name(entry), weights, record.origin, source, record.samples, entry.evaluator, against]
     return json.dumps([*parts, others, sorted(record.seeds.items())], sort_keys=True, default=str)
 
 
@@ -89,21 +142,20 @@ def _ambiguous(groups: dict[str, list[Entry]], entry: Entry) -> bool:
     return len(same) > 1
 
 
-def _chart(runs: Sequence[_Run], score: str, option: str, x_name: str) -> Chart:
-    places = _places({value for run in runs for value in run.by_value})
+def _chart(lines: Sequence[_Line], score: str, option: str, x_name: str) -> Chart:
+    places = _places({value for line in lines for value in line.by_value})
     series = [
         Series(
-            name=run.name if run.measured else f"{run.name}, reported",
+            name=line.name,
             points=[
                 score_point(
                     places[value], entry, score, f"{option} {value}", joined=number(value) is not None
                 )
-                for value, entry in run.by_value.items()
-                if entry.score(score) is not None
+                for value, entry in line.by_value.items()
             ],
-            hollow=not run.measured,
+            hollow=not line.measured,
         )
-        for run in runs
+        for line in lines
     ]
     named = [(place, value) for value, place in places.items() if number(value) is None]
     return Chart(

@@ -12,7 +12,7 @@ from dar_bench.report.entries import entries
 from dar_bench.report.leaderboard import boards
 from dar_bench.report.sweeps import number, option_charts
 from dar_bench.results.ranking import lower_is_better, pareto_front
-from dar_bench.results.record import Record
+from dar_bench.results.record import Record, Score
 from dar_bench.results.store import RecordStore, StoredRecord
 
 from .sample_records import generation
@@ -46,6 +46,37 @@ def test_a_series_holds_the_records_that_differ_in_the_option_alone() -> None:
     assert [[point.x for point in series.points] for series in guidance[0].series] == [[1.5, 2.0]]
     tokens = option_charts(entries(stored(records)), "tokens", "tokens")
     assert [(point.x, point.y) for point in tokens[0].series[0].points] == [(64.0, 9.0), (32.0, 8.0)]
+
+
+def test_a_line_has_one_protocol_and_one_sample_count_and_says_which() -> None:
+    def made(value: float, n: int, protocol: str, who: str, cfg: str) -> Record:
+        base = generation("a", value, 2.0, 1.0, cfg=cfg)
+        assert base.evaluator is not None
+        scores = [Score(name="FD[toy]", value=value, stderr=1.0, n=n, protocol=protocol)]
+        told = base.evaluator.model_copy(update={"name": who})
+        return base.model_copy(update={"scores": scores, "samples": n, "evaluator": told})
+
+    records = [
+        made(value + shift, n, protocol, who, cfg)
+        for shift, (n, protocol, who) in enumerate(
+            [
+                (2000, "toy, resized bilinear", "embedded"),
+                (5000, "toy, resized bilinear", "embedded"),
+                (2000, "toy, resized bicubic", "embedded"),
+                (2000, "toy, resized bilinear", "other"),
+            ]
+        )
+        for value, cfg in ((10.0, "1.5"), (20.0, "2.0"))
+    ]
+    # One more value of yet another protocol is no line, and joins none.
+    records.append(made(99.0, 2000, "toy, resized twice", "embedded", "3.0"))
+    (chart,) = option_charts(entries(stored(records)), "cfg", "guidance scale")
+    assert {line.name: [(point.x, point.y) for point in line.points] for line in chart.series} == {
+        "a, embedded, 2,000 samples, resized bilinear": [(1.5, 10.0), (2.0, 20.0)],
+        "a, embedded, 5,000 samples": [(1.5, 11.0), (2.0, 21.0)],
+        "a, embedded, 2,000 samples, resized bicubic": [(1.5, 12.0), (2.0, 22.0)],
+        "a, other, 2,000 samples": [(1.5, 13.0), (2.0, 23.0)],
+    }
 
 
 def test_schedules_stand_beside_the_numbers_and_are_not_joined_to_them() -> None:

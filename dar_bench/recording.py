@@ -146,11 +146,19 @@ def images_record(
     )
 
 
-def write_records(folder: Path, records: Iterable[Record], measurement: Measurement) -> list[Path]:
-    """Write the records of a measurement, after the sketches that they point to, and return their paths."""
+def write_records(
+    folder: Path, records: Iterable[Record], measurement: Measurement, *, kept_work: bool = False
+) -> list[Path]:
+    """Write the records of a measurement, after the sketches that they point to, and return their paths.
+
+    Args:
+        folder: to write to. records: of the measurement.
+        kept_work: the samples may have been made before: a measurement that is there already gets no second record.
+    """
     for sketch in measurement.sketches.values():
         write_sketch(folder, sketch)
-    return [RecordStore(folder).write(record) for record in records]
+    store = RecordStore(folder)
+    return [store.write_new(record) if kept_work else store.write(record) for record in records]
 
 
 def evaluator_entry(scored: Scored) -> Evaluator:

@@ -365,3 +365,11 @@ class Record(_Part):
     def content_hash(self) -> str:
         """Return the SHA-256 of everything but ``created``: equal measurements have equal hashes."""
         return sha256_json(self.model_dump(mode="json", exclude={"created"}))
+
+    def measurement_hash(self) -> str:
+        """Return the SHA-256 of what was measured and what came out, whoever asked for it and whatever it cost.
+
+        Two commands that share kept work (two sweeps with one row in common) give records of equal hashes. Another
+        environment is another measurement: that the numbers did not move there is worth a record of its own.
+        """
+        return sha256_json(self.model_dump(mode="json", exclude={"created", "command", "cost"}))

@@ -85,6 +85,23 @@ class RecordStore:
         write_text(path, canonical_text(record))
         return path
 
+    def write_new(self, record: Record) -> Path:
+        """Write a record unless its measurement is there already, and return the path of the one that is there.
+
+        For work that was kept and is only read again: that is no repetition that would deserve a record. One that
+        knows more of the cost than those that are there is written.
+        """
+        for path in sorted(self.folder.rglob(_pattern(record))):
+            (found, *more) = _read(path)
+            if (
+                isinstance(found, StoredRecord)
+                and not more
+                and found.record.measurement_hash() == record.measurement_hash()
+                and not _known(record) - _known(found.record)
+            ):
+                return path
+        return self.write(record)
+
     def read(self) -> Listing:
         """Read every record below the folder; what cannot be read becomes a problem, not an error.
 
@@ -169,8 +186,7 @@ def canonical_text(record: Record) -> str:
 
 def file_name(record: Record) -> str:
     """Return ``kind-model-digits.json``; the digits are the beginning of the content hash."""
-    model = re.sub(r"[^A-Za-z0-9.]+", "-", record.model.name).strip("-.") or "model"
-    return f"{record.kind}-{model}-{record.content_hash()[:_DIGITS]}.json"
+    return f"{_stem(record)}-{record.content_hash()[:_DIGITS]}.json"
 
 
 def rows(records: Iterable[StoredRecord]) -> list[dict[str, Any]]:
@@ -218,6 +234,21 @@ def to_frame(records: Sequence[StoredRecord]) -> Any:
     except ImportError as error:
         raise UserError("Data frames need pandas.", hint="Install it: pip install pandas") from error
     return pandas.DataFrame(rows(records))
+
+
+def _stem(record: Record) -> str:
+    model = re.sub(r"[^A-Za-z0-9.]+", "-", record.model.name).strip("-.") or "model"
+    return f"{record.kind}-{model}"
+
+
+def _pattern(record: Record) -> str:
+    """Return the pattern of the names of all records of the same kind and model, and perhaps of some others."""
+    return f"{_stem(record)}-{'[0-9a-f]' * _DIGITS}.json"
+
+
+def _known(record: Record) -> set[str]:
+    """Return the costs that a record states."""
+    return {name for name, value in record.cost if value not in (None, {}, "") and name != "attribution"}
 
 
 def _matches(item: StoredRecord, name: str) -> bool:

@@ -91,7 +91,7 @@ def run_sweep(
     with progress("Scoring", len(plan.rows)) as scoring:
         for row in plan.rows:
             result = score_row(plan, row, executor, references, note=warning)
-            paths += write_records(results, result.records, result.measurement)
+            paths += write_records(results, result.records, result.measurement, kept_work=True)
             found.append(result)
             scoring.advance()
     clear(parse_size(os.environ.get(LIMIT_VARIABLE, str(DEFAULT_LIMIT))))

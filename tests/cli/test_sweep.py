@@ -111,6 +111,23 @@ def test_a_sweep_scores_as_eval_does(dar_bench: Run) -> None:
             assert alone[field] == shared[field], field
 
 
+def test_a_row_of_two_sweeps_is_one_record(dar_bench: Run) -> None:
+    sweeps = (
+        ("cfg", "--values", "none,2.0"),
+        ("tokens", "--values", "4,8", "--option", "cfg=2.0"),
+        ("cfg", "--values", "2.0,3.0"),
+    )
+    files = [
+        json.loads(dar_bench("sweep", *sweep, "--model", "small", "--samples", 32, "--json")[1])[0]["files"]
+        for sweep in sweeps
+    ]
+    assert files[0][1] == files[1][1] == files[2][0]
+    assert len(list(Path("results").glob("generation-*.json"))) == 4
+    # The same row measured anew is a repetition, and keeps a record of its own.
+    assert dar_bench("eval", "gfid", "--model", "small", "--cfg", "2.0", "--samples", 32)[0] == 0
+    assert len(list(Path("results").glob("generation-*.json"))) == 5
+
+
 def test_solver_rows_encode_the_images_once(dar_bench: Run, counts: dict[str, int]) -> None:
     arguments = ("sweep", "solver", "--tokenizer", "small-tokenizer", "--data", "dots:val")
     status, out, _ = dar_bench(*arguments, "--steps", "2,4,8", "--solvers", "euler,adams2", "--json")

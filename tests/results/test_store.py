@@ -11,7 +11,7 @@ import pytest
 
 from dar_bench.errors import UserError
 from dar_bench.results import export, texts
-from dar_bench.results.record import Model, Record, Score
+from dar_bench.results.record import Cost, Environment, Model, Record, Score
 from dar_bench.results.store import RecordStore, canonical_text, file_name, read_record, rows, to_frame
 
 MakeRecord = Callable[..., Record]
@@ -39,6 +39,29 @@ def test_the_same_measurement_is_one_file_with_its_first_date(
     # A damaged file is no reason to lose the measurement.
     path.write_text("{")
     assert store.write(record) == path and read_record(path) == record
+
+
+def test_kept_work_that_is_asked_for_by_another_command_is_no_second_record(
+    tmp_path: Path, make_record: MakeRecord
+) -> None:
+    store = RecordStore(tmp_path)
+    first = make_record(cost=Cost(model_seconds=3.0))
+    path = store.write(first)
+    again = make_record(command=["dar-bench", "sweep"], cost=Cost(model_seconds=4.0, attribution="half"))
+    assert store.write_new(again) == path and read_record(path) == first
+    # Anything that was measured, or where it was, makes another measurement.
+    others = [
+        make_record(samples=501),
+        make_record(environment=Environment(device="cuda")),
+        make_record(options={"cfg": "none"}),
+        make_record(cost=Cost(model_seconds=4.0, peak_memory_bytes=7)),  # knows more than the first
+    ]
+    assert len({path, *(store.write_new(record) for record in others)}) == 5
+    assert store.write_new(others[-1]) != path
+    # A damaged record is none.
+    for file in tmp_path.glob("*.json"):
+        file.write_text("{")
+    assert read_record(store.write_new(again)) == again
 
 
 def test_files_are_canonical(tmp_path: Path, make_record: MakeRecord) -> None:

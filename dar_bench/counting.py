@@ -14,15 +14,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from dar_bench.api import SampleKeys
+from dar_bench.api import AutoencoderCard, SampleKeys
 from dar_bench.generation import GenerationRun, generate
+from dar_bench.reconstruction import round_trip
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
     from dar_bench.api import Options
-    from dar_bench.loading import LoadedGenerator, LoadedTokenizer
+    from dar_bench.loading import LoadedCodec, LoadedGenerator
 
 _DEPTH = 3
 
@@ -66,12 +67,12 @@ def generation_cost(generator: LoadedGenerator, run: GenerationRun) -> ImageCost
 
 
 def reconstruction_cost(
-    tokenizer: LoadedTokenizer, image: torch.Tensor, *, seed: int, options: Options
+    tokenizer: LoadedCodec, image: torch.Tensor, *, seed: int, options: Options
 ) -> ImageCost:
     """Return the cost of encoding and decoding one image, uint8 (1, 3, H, W)."""
-    with _counting({"tokenizer": tokenizer.model}) as count:
-        codes = tokenizer.model.encode(image)
-        tokenizer.model.decode(codes, SampleKeys(seed=seed, indices=(0,)), options)
+    role = "autoencoder" if isinstance(tokenizer.card, AutoencoderCard) else "tokenizer"
+    with _counting({role: tokenizer.model}) as count:
+        round_trip(tokenizer.model, image, SampleKeys(seed=seed, indices=(0,)), options)
     return ImageCost(flops=count.flops(), evaluations=count.evaluations())
 
 

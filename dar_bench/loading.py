@@ -76,6 +76,28 @@ class LoadedGenerator:
         return self.tokenizer or self.autoencoder
 
 
+LoadedCodec = LoadedTokenizer | LoadedAutoencoder
+"""What takes images apart and puts them together again: through codes, or through latents."""
+
+
+def codec_card(name: str) -> TokenizerCard | AutoencoderCard:
+    """Return the card of a tokenizer or an autoencoder by name, alias or export folder.
+
+    Raises:
+        UserError: the name is unknown, or a generator's.
+    """
+    card = plugins.registry().card(name)
+    if isinstance(card, AutoencoderCard | TokenizerCard):
+        return card
+    needed = (card.tokenizer or card.autoencoder) if isinstance(card, GeneratorCard) else ""
+    kind = "tokenizer" if isinstance(card, GeneratorCard) and card.tokenizer else "autoencoder"
+    raise UserError(
+        f"'{name}' is no tokenizer.",
+        why="It makes images of labels, it does not take images apart.",
+        hint=f"Its {kind} is '{needed}'." if needed else "'dar-bench models' lists the tokenizers.",
+    )
+
+
 def tokenizer_card(name: str) -> TokenizerCard:
     """Return the card of a tokenizer by name, alias or export folder.
 
@@ -133,6 +155,17 @@ def autoencoder_card(name: str) -> AutoencoderCard:
         why="Latents of images come from a continuous autoencoder.",
         hint="'dar-bench models' lists the autoencoders.",
     )
+
+
+def load_codec(
+    card: TokenizerCard | AutoencoderCard, options: LoadOptions, weights: Path | None = None
+) -> LoadedCodec:
+    """Load a tokenizer or an autoencoder; arguments and errors as for ``load_tokenizer``."""
+    if isinstance(card, TokenizerCard):
+        return load_tokenizer(card, options, weights)
+    digest = _hash(card, weights)
+    model = cast("Autoencoder", plugins.load_model(card.name, options, weights))
+    return LoadedAutoencoder(card=card, model=model, weights_sha256=digest, options=options)
 
 
 def load_tokenizer(card: TokenizerCard, options: LoadOptions, weights: Path | None = None) -> LoadedTokenizer:

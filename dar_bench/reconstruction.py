@@ -1,4 +1,4 @@
-"""Reconstructions: images through a tokenizer and back, as a stream of batches."""
+"""Reconstructions: images through a tokenizer or an autoencoder and back, as a stream of batches."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dar_bench.api import Options, SampleKeys
+from dar_bench.api import AutoencoderCard, Options, SampleKeys
 from dar_bench.data import UNLABELLED, ImageSource, open_source
 from dar_bench.data.base import IMAGE_EXTENSIONS, decode_image, describe_files
 from dar_bench.data.transforms import Pixels, center_crop, to_chw
@@ -22,10 +22,13 @@ from dar_bench.errors import UserError
 if TYPE_CHECKING:
     import torch
 
-    from dar_bench.api import Tokenizer
+    from dar_bench.api import Autoencoder, Tokenizer
 
 BATCH_SIZE = 32
 """Images at a time, unless the user says otherwise."""
+
+LATENTS = "mean"
+"""Which of the latents that fit an image an autoencoder decodes; records say it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +39,7 @@ class ReconstructedBatch:
         indices: indices of the images in their source.
         keys: where the images come from.
         originals: uint8 (B, 3, H, W), the centre crops that were encoded.
-        codes: int64 (B, N).
+        codes: int64 (B, N); ``None`` of an autoencoder, which has none.
         images: uint8 (B, 3, H, W), decoded.
         seconds: spent encoding and decoding, without reading the images.
     """
@@ -44,7 +47,7 @@ class ReconstructedBatch:
     indices: tuple[int, ...]
     keys: tuple[str, ...]
     originals: torch.Tensor
-    codes: torch.Tensor
+    codes: torch.Tensor | None
     images: torch.Tensor
     seconds: float
 
@@ -74,7 +77,20 @@ class ReconstructionRun:
         return len(self.source) if self.limit is None else min(self.limit, len(self.source))
 
 
-def reconstruct(tokenizer: Tokenizer, run: ReconstructionRun) -> Iterator[ReconstructedBatch]:
+def round_trip(
+    codec: Tokenizer | Autoencoder, images: torch.Tensor, keys: SampleKeys, options: Options
+) -> tuple[torch.Tensor | None, torch.Tensor]:
+    """Return the codes of images, uint8 (B, 3, H, W), and what is decoded from them, of the same shape.
+
+    An autoencoder has no codes: it decodes the mean of the latents (``LATENTS``), so nothing is random in it.
+    """
+    if isinstance(codec.card, AutoencoderCard):
+        return None, codec.decode(codec.moments(images)[0])
+    codes = codec.encode(images)
+    return codes, codec.decode(codes, keys, options)
+
+
+def reconstruct(tokenizer: Tokenizer | Autoencoder, run: ReconstructionRun) -> Iterator[ReconstructedBatch]:
     """Yield reconstructions of a source's images in order; the noise of image i comes from (seed, i) alone.
 
     Args:
@@ -86,14 +102,15 @@ def reconstruct(tokenizer: Tokenizer, run: ReconstructionRun) -> Iterator[Recons
     size = tokenizer.card.image_size
     for indices, originals in square_batches(run.source, size, run.batch_size, run.limit, first=run.first):
         started = time.perf_counter()
-        codes = tokenizer.encode(originals)
-        images = tokenizer.decode(codes, SampleKeys(seed=run.seed, indices=indices), run.options).cpu()
+        keys = SampleKeys(seed=run.seed, indices=indices)
+        codes, images = round_trip(tokenizer, originals, keys, run.options)
+        images = images.cpu()
         seconds = time.perf_counter() - started
         yield ReconstructedBatch(
             indices=indices,
             keys=tuple(run.source.key(index) for index in indices),
             originals=originals,
-            codes=codes.cpu(),
+            codes=None if codes is None else codes.cpu(),
             images=images,
             seconds=seconds,
         )

@@ -22,7 +22,7 @@ from dar_bench.reconstruction import ReconstructedBatch, ReconstructionRun, reco
 
 if TYPE_CHECKING:
     from dar_bench.data.transforms import Pixels
-    from dar_bench.loading import LoadedTokenizer
+    from dar_bench.loading import LoadedCodec
 
 MANIFEST = "reconstructions.json"
 MADE_BY = "dar-bench reconstruct"
@@ -67,7 +67,7 @@ class Written:
 
 
 def write_reconstructions(
-    tokenizer: LoadedTokenizer,
+    tokenizer: LoadedCodec,
     run: ReconstructionRun,
     outputs: Outputs,
     facts: Mapping[str, Any],

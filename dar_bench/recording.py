@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from dar_bench.api import Card
+from dar_bench.api import AutoencoderCard, Card
 from dar_bench.evaluation.measuring import Measurement
 from dar_bench.evaluation.scoring import Scored
-from dar_bench.loading import LoadedGenerator, LoadedTokenizer
+from dar_bench.loading import LoadedCodec, LoadedGenerator
+from dar_bench.reconstruction import LATENTS
 from dar_bench.results.environment import current_environment
 from dar_bench.results.portable import portable_command
 from dar_bench.results.record import Cost, Evaluator, Model, Record
@@ -79,7 +80,7 @@ def generation_record(
 
 
 def reconstruction_record(
-    tokenizer: LoadedTokenizer,
+    tokenizer: LoadedCodec,
     measurement: Measurement,
     scored: Scored,
     *,
@@ -88,6 +89,7 @@ def reconstruction_record(
     note: str = "",
 ) -> Record:
     """Return the record of a reconstruction measurement; the originals are its reference set."""
+    latents = {"latents": LATENTS} if isinstance(tokenizer.card, AutoencoderCard) else {}
     return Record(
         kind="reconstruction",
         model=Model(
@@ -95,7 +97,7 @@ def reconstruction_record(
             weights_sha256=tokenizer.weights_sha256,
             parameters=tokenizer.card.parameters,
         ),
-        options=plain_options(options),
+        options={**plain_options(options), **latents},
         seeds={"run": seed},
         samples=measurement.samples,
         evaluator=evaluator_entry(scored),

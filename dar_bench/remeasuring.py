@@ -15,7 +15,7 @@ from dar_bench.evaluation.extraction import distinct_extractors, measure_referen
 from dar_bench.evaluation.measuring import Measurement, measure_generation, measure_reconstruction
 from dar_bench.evaluation.scoring import Scored, load_panel
 from dar_bench.generation import GenerationRun
-from dar_bench.loading import generator_card, load_generator, load_tokenizer, tokenizer_card
+from dar_bench.loading import codec_card, generator_card, load_codec, load_generator
 from dar_bench.options import parse_options
 from dar_bench.reconstruction import ReconstructionRun
 from dar_bench.recording import generation_record, reconstruction_record
@@ -49,7 +49,7 @@ class Wanted:
     """A measurement to be made.
 
     Attributes:
-        model: name of a generator, or of a tokenizer for a reconstruction.
+        model: name of a generator, or of a tokenizer or an autoencoder for a reconstruction.
         kind: ``generation`` or ``reconstruction``.
         options: the model's, as texts; the others keep their defaults.
         samples: images to generate; for a reconstruction how many of the data, ``None`` for all.
@@ -82,9 +82,7 @@ def wanted_again(record: Record) -> Wanted:
     if record.kind not in ("generation", "reconstruction"):
         raise UserError(f"A record of kind '{record.kind}' cannot be measured again.")
     card: Card = (
-        generator_card(record.model.name)
-        if record.kind == "generation"
-        else tokenizer_card(record.model.name)
+        generator_card(record.model.name) if record.kind == "generation" else codec_card(record.model.name)
     )
     known = {option.name for option in card.options}
     options = {
@@ -175,9 +173,9 @@ def _generation(
 def _reconstruction(
     wanted: Wanted, loading: LoadOptions, progress: Progress, batch_size: int
 ) -> tuple[Record, Sketch | None]:
-    card = tokenizer_card(wanted.model)
+    card = codec_card(wanted.model)
     options = parse_options(card, wanted.options)
-    tokenizer = load_tokenizer(card, loading)
+    tokenizer = load_codec(card, loading)
     data = wanted.reference or held_out_data()
     source = spread(open_source(data), wanted.samples)
     panel = load_panel([wanted.evaluator], loading.device)

@@ -25,6 +25,7 @@ class Convolutions:
     """A tokenizer whose encoder is one convolution and whose decoder runs another one three times."""
 
     def __init__(self) -> None:
+        self.card = object()
         self.parts = {"unused": 1}
         self.encoder = nn.Conv2d(IN, OUT, KERNEL, padding=1)
         self.decoder = nn.Conv2d(IN, 4 * OUT, KERNEL, padding=1)

@@ -18,6 +18,7 @@ from dar_bench.cli.model_options import decoding_options, guidance_options, load
     epilog=examples(
         "dar-bench eval rfid --tokenizer dar-tiny-tokenizer",
         "dar-bench eval rfid --tokenizer dar-tokenizer --data '/data/imagenet/val-*.parquet' --solver euler",
+        "dar-bench eval rfid --tokenizer sd-vae-ft-ema --data imagenet/val",
     ),
 )
 @click.option("--tokenizer", required=True, help="Name in the zoo, or export folder of a training run.")
@@ -51,6 +52,8 @@ def rfid(
 ) -> None:
     """Measure how well a tokenizer reconstructs images: rFD, PSNR, SSIM and, where it can be had, LPIPS.
 
+    A continuous autoencoder may stand in place of a tokenizer: the mean of its latents is decoded.
+
     Under 'torchrun --nproc_per_node N -m dar_bench eval rfid ...' the processes share the images, and the scores
     are those of one process.
     """
@@ -64,12 +67,12 @@ def rfid(
     from dar_bench.evaluation.team import join_team
     from dar_bench.evaluators.names import named_evaluators
     from dar_bench.lint import SampleLint
-    from dar_bench.loading import load_tokenizer, tokenizer_card
+    from dar_bench.loading import codec_card, load_codec
     from dar_bench.reconstruction import ReconstructionRun
     from dar_bench.recording import reconstruction_record
     from dar_bench.roles import check_role, held_out_data
 
-    card = tokenizer_card(tokenizer)
+    card = codec_card(tokenizer)
     complete = model_options(card, given, options)
     data = data or held_out_data()
     warning = check_role(data, "reconstruction", card.name, forced=force_reference)
@@ -80,7 +83,7 @@ def rfid(
     team = join_team()
     loading = load_options(team.device(device), dtype, compiled)
     panel = load_panel(named_evaluators(evaluators), loading.device)
-    loaded = load_tokenizer(card, loading, weights)
+    loaded = load_codec(card, loading, weights)
     run = ReconstructionRun(source=source, seed=seed, options=complete, batch_size=batch_size)
     if not team.is_main:
         assist_reconstruction(loaded, run, panel, team)

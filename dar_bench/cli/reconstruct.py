@@ -56,7 +56,7 @@ def reconstruct(
     as_json: bool,
     **given: Any,
 ) -> None:
-    """Encode and decode IMAGES with TOKENIZER and compare.
+    """Encode and decode IMAGES with TOKENIZER, or with a continuous autoencoder, and compare.
 
     IMAGES are image files, folders, .zip, .npz, .parquet or .tar files, or NAME:SPLIT of a shipped data set;
     each is brought to the tokenizer's size by its centre crop. With --grid or --npz and no --out, only these
@@ -65,12 +65,12 @@ def reconstruct(
     from dar_bench import reconstruction_files
     from dar_bench.console import console, print_json, print_table, progress
     from dar_bench.devices import load_options
-    from dar_bench.loading import load_tokenizer, tokenizer_card
+    from dar_bench.loading import codec_card, load_codec
     from dar_bench.output_folders import check_folder, clear_folder
     from dar_bench.reconstruction import ReconstructionRun, open_inputs
     from dar_bench.recording import command_line, plain_options
 
-    card = tokenizer_card(tokenizer)
+    card = codec_card(tokenizer)
     complete = model_options(card, given, options)
     source = open_inputs(images)
     if out is None and grid is None and npz is None:
@@ -80,7 +80,7 @@ def reconstruct(
         if out
         else []
     )
-    loaded = load_tokenizer(card, load_options(device, dtype, compiled), weights)
+    loaded = load_codec(card, load_options(device, dtype, compiled), weights)
     facts = {
         "tokenizer": card.name,
         "weights_sha256": loaded.weights_sha256,

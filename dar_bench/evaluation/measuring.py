@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
+from dar_bench.api import Card, TokenizerCard
 from dar_bench.counting import ImageCost, generation_cost, reconstruction_cost
 from dar_bench.errors import UserError
 from dar_bench.evaluation import scoring
@@ -31,7 +32,7 @@ from dar_bench.sketches import Sketch, SketchCollector
 if TYPE_CHECKING:
     from dar_bench.evaluation.linting import Watch
     from dar_bench.lint import Finding
-    from dar_bench.loading import LoadedGenerator, LoadedTokenizer
+    from dar_bench.loading import LoadedCodec, LoadedGenerator
 
 T = TypeVar("T")
 
@@ -165,7 +166,7 @@ def assist_generation(generator: LoadedGenerator, run: GenerationRun, panel: Pan
 
 
 def measure_reconstruction(
-    tokenizer: LoadedTokenizer,
+    tokenizer: LoadedCodec,
     run: ReconstructionRun,
     panel: Panel,
     *,
@@ -176,7 +177,7 @@ def measure_reconstruction(
     """Encode, decode, compare: every evaluator's distance, PSNR, SSIM, and LPIPS where it can be had.
 
     Args:
-        tokenizer: encodes and decodes.
+        tokenizer: encodes and decodes, or an autoencoder that does.
         run: which images, and how.
         panel: who scores; all of them see the same images, decoded once.
         watch: looks over the reconstructions as they pass.
@@ -229,19 +230,23 @@ def measure_reconstruction(
         batch_size=run.batch_size,
         image_cost=cost,
         peak_memory=memory.bytes,
-        tokens=int(run.options.get("tokens", tokenizer.card.tokens)),
+        tokens=_tokens(tokenizer.card, run),
         sketches={extractor: collector.sketch(part) for extractor, part in features.items()},
     )
 
 
 def assist_reconstruction(
-    tokenizer: LoadedTokenizer, run: ReconstructionRun, panel: Panel, team: Processes
+    tokenizer: LoadedCodec, run: ReconstructionRun, panel: Panel, team: Processes
 ) -> None:
     """Make this process's share of a reconstruction measurement for the first process of the team."""
     lpips, _ = optional_lpips(tokenizer.options.device)
     extractors = distinct_extractors(panel.evaluators)
     for _ in compared_batches(team, tokenizer.model, run, extractors, lpips, Stopwatch()):
         raise ValueError("only the first process receives batches")
+
+
+def _tokens(card: Card, run: ReconstructionRun) -> int:
+    return int(run.options.get("tokens", card.tokens)) if isinstance(card, TokenizerCard) else 0
 
 
 def _side(found: Side | UserError | None) -> Side | None:

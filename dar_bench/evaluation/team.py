@@ -20,7 +20,7 @@ from dar_bench.reconstruction import ReconstructedBatch, ReconstructionRun, reco
 from dar_bench.runs.processes import Processes, launched
 
 if TYPE_CHECKING:
-    from dar_bench.api import GeneratedBatch, Generator, Tokenizer
+    from dar_bench.api import Autoencoder, GeneratedBatch, Generator, Tokenizer
     from dar_bench.evaluation.measuring import Stopwatch
     from dar_bench.features.base import Extractor, Features
     from dar_bench.metrics.estimate import Float64Array
@@ -94,7 +94,7 @@ class ComparedBatch:
 
 def compared_batches(
     team: Processes,
-    tokenizer: Tokenizer,
+    tokenizer: Tokenizer | Autoencoder,
     run: ReconstructionRun,
     extractors: Sequence[Extractor],
     lpips: Lpips | None,
@@ -106,7 +106,7 @@ def compared_batches(
 
     Args:
         team: who shares the work.
-        tokenizer: encodes and decodes. run: which images, and how.
+        tokenizer: encodes and decodes, or an autoencoder that does. run: which images, and how.
         extractors: of different fingerprints. lpips: the perceptual distance, where it can be had.
         clock: is given the time that this process spends in the tokenizer.
     """

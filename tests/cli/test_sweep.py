@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from dar_bench import plugins
+from dar_bench.results.store import RecordStore, read_record
 from dar_bench.runs.folder import RunStore
 from dar_bench.sampling.autoregressive import AutoregressiveGenerator
 
@@ -126,6 +127,32 @@ def test_a_row_of_two_sweeps_is_one_record(dar_bench: Run) -> None:
     # The same row measured anew is a repetition, and keeps a record of its own.
     assert dar_bench("eval", "gfid", "--model", "small", "--cfg", "2.0", "--samples", 32)[0] == 0
     assert len(list(Path("results").glob("generation-*.json"))) == 5
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        ("tokens", "--values", "3,4,8"),
+        ("solver", "--steps", "2,4", "--solvers", "euler,heun"),
+        ("cfg", "--values", "none,2.0", "--option", "temperature=0.9"),
+    ],
+)
+def test_rows_of_a_sweep_are_verified_by_making_samples_again(dar_bench: Run, rows: tuple[str, ...]) -> None:
+    kind, *swept = rows
+    status, out, _ = dar_bench(
+        *("sweep", kind, "--model", "small", *swept, "--samples", 64, "--batch-size", 16, "--json")
+    )
+    assert status == 0
+    files = json.loads(out)[0]["files"]
+    for file in files:
+        status, out, err = dar_bench("results", "verify", file, "--samples", 64, "--json")
+        assert status == 0, err
+        found = json.loads(out)
+        assert (found["identical"], found["same_codes"]) == (64, 64)
+    # Samples of another seed are not those of the record.
+    record = read_record(files[0])
+    other = RecordStore("results").write(record.model_copy(update={"seeds": {"run": 1, "evaluation": 1}}))
+    assert dar_bench("results", "verify", other, "--samples", 64)[0] == 1
 
 
 def test_solver_rows_encode_the_images_once(dar_bench: Run, counts: dict[str, int]) -> None:

@@ -111,7 +111,7 @@ def small_member(subject: PluginSubject) -> str:
     kinds: dict[str, list[str]] = {}
     for card in subject.plugin.cards:
         if isinstance(card, AutoencoderCard):
-            continue  # looked at, not run: one of a size that is run would have no use beside it
+            continue  # run where its weights are here: a tiny one would have no use beside it
         kinds.setdefault(type(card).__name__, [])
         why = subject.bench.why_not_run(card)
         if not why:

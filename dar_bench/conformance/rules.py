@@ -1,9 +1,9 @@
 """What a conformance rule is, and what comes of one.
 
-A rule is a function with an identifier. It takes a subject (a plugin, a card, a tokenizer, a generator, a
-command, a data set) and returns a short text that says what was found to hold. It raises `Broken` where the
-rule does not hold and `DoesNotApply` where it has nothing to say. Its docstring's first line is its title, and
-the guide explains it in a line of its own.
+A rule is a function with an identifier. It takes a subject (a plugin, a card, a tokenizer, an autoencoder, a
+generator, a command, a data set) and returns a short text that says what was found to hold. It raises `Broken`
+where the rule does not hold and `DoesNotApply` where it has nothing to say. Its docstring's first line is its
+title, and the guide explains it in a line of its own.
 """
 
 from __future__ import annotations
@@ -12,7 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
-Scope = Literal["plugin", "card", "tokenizer", "generator", "command", "dataset"]
+Scope = Literal["plugin", "card", "tokenizer", "autoencoder", "generator", "command", "dataset"]
+RUNNING: tuple[Scope, ...] = ("tokenizer", "autoencoder", "generator")
+"""Scopes whose rules run a model."""
+
 Outcome = Literal["holds", "fails", "does not apply"]
 
 SubjectT = TypeVar("SubjectT")
@@ -32,7 +35,7 @@ class Rule:
 
     Attributes:
         id: its name on the command line, in the guide and in tests: lower case with dashes.
-        scope: what it is asked of. Rules of a tokenizer or a generator run the model; the others do not.
+        scope: what it is asked of. Rules of those in `RUNNING` run the model; the others do not.
         check: the rule itself.
     """
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, cast
 
 from dar_bench.api import (
+    Autoencoder,
+    AutoencoderCard,
     Card,
     CommandSpec,
     DatasetSpec,
@@ -99,15 +101,8 @@ class TokenizerSubject(CardSubject):
         return cast(Tokenizer, self.bench.model(self.card))
 
     def images(self, count: int = BATCH) -> Tensor:
-        """Return uint8 images (count, 3, S, S): fields of colour with some grain, always the same."""
-        import torch
-
-        size = self.card.image_size
-        source = torch.Generator().manual_seed(SEED)
-        coarse = torch.rand((count, 3, 4, 4), generator=source)
-        smooth = torch.nn.functional.interpolate(coarse, size=(size, size), mode="bilinear")
-        grain = 0.1 * torch.rand((count, 3, size, size), generator=source)
-        return (230 * smooth + 255 * grain).clamp(0, 255).to(torch.uint8)
+        """Return the images that are encoded; see `colour_fields`."""
+        return colour_fields(count, self.card.image_size)
 
     def codes(self) -> Tensor:
         """Return the codes of `images`, int64 (B, N), encoded once."""
@@ -123,6 +118,31 @@ class TokenizerSubject(CardSubject):
     def group_size(self) -> int:
         """Return how many codes one preview takes."""
         return -(-self.card.tokens // self.card.groups)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AutoencoderSubject(CardSubject):
+    """An autoencoder that runs."""
+
+    card: AutoencoderCard
+
+    @property
+    def autoencoder(self) -> Autoencoder:
+        """The autoencoder on the CPU in float32."""
+        return cast(Autoencoder, self.bench.model(self.card))
+
+    def images(self) -> Tensor:
+        """Return the images that are encoded; see `colour_fields`."""
+        return colour_fields(BATCH, self.card.image_size)
+
+    def latents(self, rows: Sequence[int] = range(BATCH)) -> Tensor:
+        """Return the mean latents of some of the images."""
+        return self.autoencoder.moments(self.images()[list(rows)])[0].cpu()
+
+    def decode(self, rows: Sequence[int] = range(BATCH)) -> Tensor:
+        """Encode some of the images together and return what is decoded, on the CPU."""
+        mean, _ = self.autoencoder.moments(self.images()[list(rows)])
+        return self.autoencoder.decode(mean).cpu()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,6 +199,17 @@ class GeneratorSubject(CardSubject):
         if key not in self._made:
             self._made[key] = self.stream(rows, labels=labels, seed=seed, texts=texts)[-1]
         return self._made[key]
+
+
+def colour_fields(count: int, size: int) -> Tensor:
+    """Return uint8 images (count, 3, S, S): fields of colour with some grain, always the same."""
+    import torch
+
+    source = torch.Generator().manual_seed(SEED)
+    coarse = torch.rand((count, 3, 4, 4), generator=source)
+    smooth = torch.nn.functional.interpolate(coarse, size=(size, size), mode="bilinear")
+    grain = 0.1 * torch.rand((count, 3, size, size), generator=source)
+    return (230 * smooth + 255 * grain).clamp(0, 255).to(torch.uint8)
 
 
 def keys(rows: Sequence[int], seed: int = SEED) -> SampleKeys:

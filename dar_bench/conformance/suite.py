@@ -11,11 +11,12 @@ from collections.abc import Collection, Iterator
 from importlib import import_module
 from pathlib import Path
 
-from dar_bench.api import Card, GeneratorCard, TokenizerCard
+from dar_bench.api import AutoencoderCard, Card, GeneratorCard, TokenizerCard
 from dar_bench.conformance.bench import Bench
 from dar_bench.conformance.guide import rule_line
-from dar_bench.conformance.rules import RULES, Broken, DoesNotApply, Finding, Outcome, Rule
+from dar_bench.conformance.rules import RULES, RUNNING, Broken, DoesNotApply, Finding, Outcome, Rule
 from dar_bench.conformance.subjects import (
+    AutoencoderSubject,
     CardSubject,
     CommandSubject,
     DatasetSubject,
@@ -26,7 +27,18 @@ from dar_bench.conformance.subjects import (
 from dar_bench.errors import UserError, unknown_name
 from dar_bench.plugins import PluginStatus, registry
 
-for _module in ("plugin", "card", "weight", "tokenizer", "generator", "option", "precision", "training"):
+_SUBJECTS = (
+    "plugin",
+    "card",
+    "weight",
+    "tokenizer",
+    "autoencoder",
+    "generator",
+    "option",
+    "precision",
+    "training",
+)
+for _module in _SUBJECTS:
     import_module(f"dar_bench.conformance.{_module}_rules")
 
 Subject = PluginSubject | CardSubject | CommandSubject | DatasetSubject
@@ -97,6 +109,8 @@ def _subjects(
             yield TokenizerSubject(card=card, plugin=plugin, bench=bench), ("card", "tokenizer")
         elif isinstance(card, GeneratorCard):
             yield GeneratorSubject(card=card, plugin=plugin, bench=bench), ("card", "generator")
+        elif isinstance(card, AutoencoderCard):
+            yield AutoencoderSubject(card=card, plugin=plugin, bench=bench), ("card", "autoencoder")
         else:
             yield CardSubject(card=card, plugin=plugin, bench=bench), ("card",)
     if only is None:
@@ -117,7 +131,7 @@ def check(item: Item) -> Finding:
 
 def _ask(rule: Rule, subject: Subject) -> tuple[Outcome, str]:
     try:
-        if rule.scope in ("tokenizer", "generator") and isinstance(subject, CardSubject):
+        if rule.scope in RUNNING and isinstance(subject, CardSubject):
             why = subject.bench.why_not_run(subject.card)
             if why:
                 raise DoesNotApply(why)

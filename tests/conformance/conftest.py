@@ -16,9 +16,10 @@ from dar_bench.scaffold.project import KINDS, write_project
 
 @pytest.fixture(scope="session")
 def projects(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """One project called my-model of every kind."""
+    """One project called my-model of every kind, and an autoencoder."""
     folders = {kind: tmp_path_factory.mktemp(kind) for kind in KINDS}
-    return {kind: write_project("my-model", kind, folder).folder for kind, folder in folders.items()}
+    written = {kind: write_project("my-model", kind, folder).folder for kind, folder in folders.items()}
+    return {**written, "autoencoder": Path(__file__).parent / "autoencoder_project"}
 
 
 @pytest.fixture

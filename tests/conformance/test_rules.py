@@ -34,7 +34,7 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, "autoencoder"])
 def test_a_sound_plugin_keeps_every_rule(kind: str, project: Callable[[str], Path], install: Install) -> None:
     install(project(kind))
     found = findings()
@@ -65,6 +65,14 @@ def test_a_broken_plugin_is_caught(
     failed = [finding for finding in findings(breakage["rule"]) if finding.outcome == "fails"]
     assert failed, f"{breakage['rule']} was not broken"
     assert any(breakage["finding"] in finding.detail for finding in failed), failed
+
+
+def test_the_rules_of_autoencoders_run_one(project: Callable[[str], Path], install: Install) -> None:
+    install(project("autoencoder"))
+    own = [rule.id for rule in RULES.values() if rule.scope == "autoencoder"]
+    assert [(finding.rule, finding.outcome) for finding in findings(*own)] == [
+        (name, "holds") for name in own
+    ]
 
 
 def test_every_rule_has_a_breakage_and_a_line_in_the_guide() -> None:

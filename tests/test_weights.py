@@ -252,7 +252,11 @@ def test_the_commands(
     ]
     assert run(["weights", "list", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)[0]["provenance"]["source"]["url"] == served
-    assert run(["weights", "import", "toy", str(published)]) == 0
+    for arguments in (["fetch", "toy", "--url", served], ["import", "toy", str(published)]):
+        assert run(["weights", *arguments, "--json"]) == 0
+        facts = json.loads(capsys.readouterr().out)
+        assert (facts["model"], facts["file"]) == ("toy", str(weights.store_path(card())))
+        assert facts["provenance"]["sha256"] == sha256_file(weights.store_path(card()))
     assert run(["weights", "import", "toy", "nowhere.pt"]) == 2
     assert "There is no file" in capsys.readouterr().err
     assert run(["weights", "fetch", "tpy"]) == 2

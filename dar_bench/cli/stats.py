@@ -65,17 +65,22 @@ def show(name: str, as_json: bool) -> None:
 @click.argument("name")
 @click.option("--url", default="", help="Download from this address instead of the published one.")
 @click.option("--offline", is_flag=True, help="Use no network (also: DAR_BENCH_OFFLINE=1).")
-def fetch(name: str, url: str, offline: bool) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print the file and its hash as JSON.")
+def fetch(name: str, url: str, offline: bool, as_json: bool) -> None:
     """Download the published reference NAME; a broken download continues where it stopped.
 
     Where no hash is published, the one of the first download is recorded and demanded from then on.
     """
-    from dar_bench.console import console
+    from dar_bench.console import console, print_json
     from dar_bench.download import without_network
     from dar_bench.references.cards import fetch_reference, find_card
 
     with without_network(offline):
         fetched = fetch_reference(find_card(name), url=url)
+    if as_json:
+        facts = {"sha256": fetched.sha256, "trusted_first": fetched.trusted_first}
+        print_json({"reference": name, "file": str(fetched.path), **facts})
+        return
     console.print(f"{name}: {fetched.path}")
     remark = "recorded: no hash is published" if fetched.trusted_first else "as known"
     console.print(f"sha256 {fetched.sha256} ({remark})")

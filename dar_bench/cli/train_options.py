@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import click
 
@@ -14,11 +15,15 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def run_options(recipe: str) -> Callable[[Command], Command]:
-    """Return a decorator that adds ``--recipe`` (this by default), ``--out``, ``--set``, ``--resume``, ``--offline``.
+    """Return a decorator that adds ``--recipe --out --set --resume --offline --json``.
 
-    The last is no argument of the command: the network is forbidden until the command ends.
+    The last two are no arguments of the command: the network is forbidden until the command ends, and a summary of
+    the run is printed after it.
+
+    Args:
+        recipe: the default of ``--recipe``.
     """
-    return _together(
+    options = _together(
         click.option("--recipe", default=recipe, show_default=True, help="Shipped recipe, or a .toml file."),
         click.option(
             "--out",
@@ -41,7 +46,27 @@ def run_options(recipe: str) -> Callable[[Command], Command]:
             callback=_forbid_network,
             help=f"Use no network, also for the networks of a loss (also: {OFFLINE_VARIABLE}=1).",
         ),
+        click.option("--json", "as_json", is_flag=True, help="Print a summary of the finished run as JSON."),
     )
+    return lambda command: options(_with_summary(command))
+
+
+def _with_summary(command: Command) -> Command:
+    """Let a training command print what came of it where ``--json`` asks for that."""
+
+    @functools.wraps(command)
+    def summarized(*arguments: Any, out: Path, as_json: bool, **options: Any) -> None:
+        command(*arguments, out=out, **options)
+        if not as_json:
+            return
+        from dar_bench.console import print_json
+        from dar_bench.training.distributed import is_main
+        from dar_bench.training.summary import run_summary
+
+        if is_main():
+            print_json(run_summary(out))
+
+    return cast(Command, summarized)
 
 
 def _forbid_network(ctx: click.Context, parameter: click.Parameter, offline: bool) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from dar_bench import weights as store
@@ -49,7 +51,8 @@ def list_weights(as_json: bool) -> None:
 @click.argument("name")
 @click.option("--url", default="", help="Download from this address instead of the published one.")
 @click.option("--offline", is_flag=True, help=f"Use no network (also: {OFFLINE_VARIABLE}=1).")
-def fetch(name: str, url: str, offline: bool) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print where they are, and whence they came, as JSON.")
+def fetch(name: str, url: str, offline: bool, as_json: bool) -> None:
     """Download the published weights of the model NAME and convert them.
 
     A broken download continues where it stopped. The file must have the published SHA-256; where none is
@@ -57,8 +60,7 @@ def fetch(name: str, url: str, offline: bool) -> None:
     """
     card = _card(name)
     with without_network(offline):
-        click.echo(store.fetch(card, url=url))
-    _mention_decoder(card)
+        _say_stored(card, store.fetch(card, url=url), as_json)
 
 
 @weights.command("import", epilog=examples("dar-bench weights import dar-l D-AR-L-360K.pt"))
@@ -69,14 +71,14 @@ def fetch(name: str, url: str, offline: bool) -> None:
     is_flag=True,
     help="Allow a pickle that runs code of its own, or an Inception network that is not the published one.",
 )
-def import_weights(name: str, file: str, trust: bool) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print where they are, and whence they came, as JSON.")
+def import_weights(name: str, file: str, trust: bool, as_json: bool) -> None:
     """Convert FILE, a published checkpoint of the model NAME, and keep it in the store.
 
     FILE may also be a safetensors file that training wrote.
     """
     card = _card(name)
-    click.echo(store.import_file(card, file, trust=trust))
-    _mention_decoder(card)
+    _say_stored(card, store.import_file(card, file, trust=trust), as_json)
 
 
 @weights.command(epilog=examples("dar-bench weights verify", "dar-bench weights verify dar-tiny"))
@@ -132,6 +134,15 @@ def _facts(card: Card) -> dict[str, object]:
         "license": card.weights.license,
         "provenance": store.provenance(card),
     }
+
+
+def _say_stored(card: Card, path: Path, as_json: bool) -> None:
+    """Print the file of weights that have just come into the store."""
+    if as_json:
+        print_json({"model": card.name, "file": str(path), "provenance": store.provenance(card)})
+    else:
+        click.echo(path)
+    _mention_decoder(card)
 
 
 def _mention_decoder(card: Card) -> None:

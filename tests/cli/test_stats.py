@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dar_bench.hashing import sha256_file
 from dar_bench.references.cards import find_card, stored_path
 
 Run = Callable[..., tuple[int, str, str]]
@@ -71,6 +72,14 @@ def test_a_fetched_reference_is_used_by_its_name(
     assert status == 0, err
     card = find_card("adm-imagenet256")
     assert stored_path(card).is_file() and "no hash is published" in out
+    arguments = ("stats", "fetch", "adm-imagenet256", "--url", f"{address}/batch.npz", "--json")
+    again = json.loads(dar_bench(*arguments)[1])
+    assert again == {
+        "reference": "adm-imagenet256",
+        "file": str(stored_path(card)),
+        "sha256": sha256_file(stored_path(card)),
+        "trusted_first": False,
+    }
     assert json.loads(dar_bench("stats", "list", "--json")[1])[1]["state"] == "present"
     np.savez("samples.npz", np.random.default_rng(1).integers(0, 256, (20, 256, 256, 3), dtype=np.uint8))
     # The card says which network its statistics are of, and the tiny extractor is another.

@@ -302,6 +302,28 @@ def test_an_offline_training_says_how_to_bring_the_weights_of_its_losses(
     assert "DAR_BENCH_OFFLINE" not in os.environ, "the network is forbidden to this command alone"
 
 
+def test_a_finished_run_says_what_came_of_it_as_json(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "x"
+    capsys.readouterr()
+    run(
+        tokenizer,
+        "--recipe",
+        str(trained / "small.toml"),
+        "--out",
+        str(out),
+        "--json",
+        "--set",
+        "train.steps=2",
+    )
+    summary = json.loads(capsys.readouterr().out)
+    assert (summary["folder"], summary["export"]) == (str(out), str(out / "export"))
+    assert (summary["steps"], summary["outcome"], summary["processes"]) == (2, "complete", 1)
+    assert summary["metrics"]["train"]["step"] == 2
+    assert summary["metrics"]["train"]["loss"] == losses(out)[-1]
+
+
 def test_labels_beyond_the_model(trained: Path, images: Path, tmp_path: Path) -> None:
     recipe = tmp_path / "ar.toml"
     recipe.write_text(AR_RECIPE.format(data=images, tokenizer=trained / "tokenizer" / "export"))

@@ -56,6 +56,11 @@ def _run_options(command: F) -> F:
             "--plan", "plan_only", is_flag=True, help="Show the work, what of it is cached, and stop."
         ),
         click.option(
+            "--strict",
+            is_flag=True,
+            help="Stop at samples in which the lint finds what would move scores (exit status 1).",
+        ),
+        click.option(
             "--ray", metavar="ADDRESS", help="Do the work on a Ray cluster ('local' starts one here)."
         ),
     )
@@ -287,6 +292,7 @@ def _run(specs: list[SweepSpec], given: Mapping[str, Any]) -> None:
         specs,
         results=given["results"],
         force_reference=given["force_reference"],
+        strict=given["strict"],
         ray=given["ray"],
         as_json=given["as_json"],
     )

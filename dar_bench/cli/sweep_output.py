@@ -66,7 +66,13 @@ def show_plan(specs: Sequence[SweepSpec], as_json: bool, *, force_reference: boo
 
 
 def run(
-    specs: Sequence[SweepSpec], *, results: Path, force_reference: bool, ray: str | None, as_json: bool
+    specs: Sequence[SweepSpec],
+    *,
+    results: Path,
+    force_reference: bool,
+    strict: bool,
+    ray: str | None,
+    as_json: bool,
 ) -> None:
     """Run sweeps and print their tables; only the main process of several prints."""
     from dar_bench.runs.processes import launched
@@ -75,7 +81,10 @@ def run(
 
     processes = launched()
     with _executor(Worker(), ray) as executor:
-        outcomes = [run_sweep(spec, executor, results, force_reference=force_reference) for spec in specs]
+        outcomes = [
+            run_sweep(spec, executor, results, force_reference=force_reference, strict=strict)
+            for spec in specs
+        ]
     if processes.is_main:
         show(outcomes, as_json)
 
@@ -99,9 +108,24 @@ def show(outcomes: Sequence[SweepOutcome], as_json: bool) -> None:
                 title=f"{plan.card.name}: {count} images against {plan.data.name}, {evaluator.name}",
                 right=headings[len(plan.spec.swept) :],
             )
+        _show_findings(outcome)
         for name, reason in outcome.missing().items():
             note(f"{name}: left out. {reason}")
         note(f"{len(outcome.paths)} records: {', '.join(path.name for path in outcome.paths)}")
+
+
+def _show_findings(outcome: SweepOutcome) -> None:
+    """Print what the lint found, each finding once with the rows that have it."""
+    from dar_bench.sweeps.passes import words
+
+    rows: dict[str, list[str]] = {}
+    for result in outcome.results:
+        for one in result.measurement.findings:
+            said = f"Lint {one.severity} ({one.rule}): {one.seen} {one.effect}"
+            rows.setdefault(said, []).append(words(result.row.texts))
+    for said, those in rows.items():
+        everywhere = len(those) == len(outcome.results)
+        note(said if everywhere else f"{said} [{'; '.join(those)}]")
 
 
 def run_training(
@@ -111,6 +135,7 @@ def run_training(
     plan_only: bool,
     results: Path,
     force_reference: bool,
+    strict: bool,
     ray: str | None,
     as_json: bool,
 ) -> None:
@@ -141,7 +166,7 @@ def run_training(
     with _executor(Worker(), ray) as executor:
         for trained in train_rows(sweep, out, told):
             spec = measurement_spec(sweep, trained)
-            outcome = run_sweep(spec, executor, results, force_reference=force_reference)
+            outcome = run_sweep(spec, executor, results, force_reference=force_reference, strict=strict)
             if launched().is_main:
                 found.append(TrainedRow(trained=trained, result=outcome.results[0], paths=outcome.paths))
     if not launched().is_main:
@@ -176,6 +201,7 @@ def _json(outcome: SweepOutcome) -> dict[str, Any]:
             {
                 "options": dict(result.row.texts),
                 "records": [record.model_dump(mode="json") for record in result.records],
+                "lint": [one.as_json() for one in result.measurement.findings],
                 "reported": None
                 if reported is None
                 else {"source": reported.source, "row": reported.row, "scores": dict(reported.scores)},

@@ -19,10 +19,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dar_bench.array_files import Arrays
 from dar_bench.lint.features import check_features
 from dar_bench.lint.files import FileFacts, FileTally
 from dar_bench.lint.findings import Finding, finding, ordered
 from dar_bench.lint.labels import check_labels
+from dar_bench.lint.looks import level_sum
 from dar_bench.lint.pairs import PairTally
 from dar_bench.lint.pixels import PixelTally
 from dar_bench.metrics.inception_score import ADM_SPLIT
@@ -107,6 +109,32 @@ class SampleLint:
         """Take a batch of pairs, uint8 arrays or tensors of one shape; the reconstructions are added apart."""
         with self._lock:
             self._pairs.add(_as_array(originals), _as_array(reconstructions))
+
+    def recall(self, looks: Arrays, hashes: NDArray[np.uint8], size: int) -> None:
+        """Take samples that were seen before, from what was kept of them (``dar_bench.lint.looks``).
+
+        Args:
+            looks: of each sample; what older versions kept may lack some, and says that much less.
+            hashes: uint8 (n, 32), of each image.
+            size: side of the images in pixels.
+        """
+        count = len(hashes)
+        blank = looks.get("blank", np.zeros(count, dtype=np.uint8))
+        with self._lock:
+            self._count += count
+            self._sizes[(size, size)] += count
+            counted = min(count, self._pixels.levels_wanted()) if "levels" in looks else 0
+            levels = level_sum(looks, "levels", counted)
+            self._pixels.recall(
+                [row.tobytes() for row in hashes], blank.astype(bool).tolist(), levels, counted
+            )
+            if "difference" in looks:
+                wanted = self._pairs.wanted()
+                self._pairs.recall(looks["difference"][:wanted], level_sum(looks, "original_levels", wanted))
+
+    def recall_pixels(self, images: NDArray[np.uint8]) -> None:
+        """Take the first pixels of a run, uint8 (m, 3, H, W), of which ``recall`` tells the rest."""
+        self._pixels.recall_pixels(images.transpose(0, 2, 3, 1))
 
     def see_file(self, facts: FileFacts) -> None:
         """Take what an image's file told before it became an array."""

@@ -39,6 +39,15 @@ class PairTally:
             means = [side.reshape(len(side), -1).mean(axis=1) for side in (reconstructions, originals)]
             self._differences.extend((means[0] - means[1]).tolist())
 
+    def recall(self, differences: NDArray[np.float64], levels: NDArray[np.int64]) -> None:
+        """Take what was kept of pairs: mean differences (n,), and the grey levels of the originals, int64 (256,)."""
+        self._levels += levels
+        self._differences.extend(differences.tolist())
+
+    def wanted(self) -> int:
+        """Return how many more pairs are looked at."""
+        return max(0, SAMPLE - len(self._differences))
+
     def findings(self) -> list[Finding]:
         """Return what was found."""
         found = [replace(one, seen=f"The originals: {one.seen}") for one in check_levels(self._levels)]

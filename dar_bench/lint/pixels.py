@@ -50,6 +50,38 @@ class PixelTally:
         if batch.dtype == np.uint8:
             self._look_at_levels(batch)
 
+    def recall(
+        self, hashes: Sequence[bytes], blank: Sequence[bool], levels: NDArray[np.int64], levels_of: int
+    ) -> None:
+        """Take what was kept of uint8 images that were seen before (``dar_bench.lint.looks``).
+
+        Args:
+            hashes: of each. blank: whether it has a single colour.
+            levels: int64 (256,), how often every level occurs in ``levels_of`` of them.
+        """
+        first = self._count
+        self._count += len(hashes)
+        self._dtypes.add("uint8")
+        for number, (digest, single) in enumerate(zip(hashes, blank, strict=True), first):
+            self._note_copy(digest, f"image {number}")
+            if single:
+                self._note_blank(f"image {number}")
+        self._levels += levels
+        self._levels_of += levels_of
+        found = np.flatnonzero(levels)
+        if len(found):
+            self._lowest = min(self._lowest, float(found[0]))
+            self._highest = max(self._highest, float(found[-1]))
+
+    def recall_pixels(self, images: NDArray[np.uint8]) -> None:
+        """Take kept pixels, (m, H, W, 3), for the rules that need some; the images were counted already."""
+        if min(images.shape[1:3]) >= BLOCK + SHIFT:
+            self._kept.append(images)
+
+    def levels_wanted(self) -> int:
+        """Return of how many more images grey levels are counted."""
+        return max(0, LEVEL_SAMPLE - self._levels_of)
+
     def findings(self) -> list[Finding]:
         """Return what was found."""
         if not self._count:
@@ -113,16 +145,22 @@ class PixelTally:
     def _find_copy(self, image: NDArray[Any], key: str) -> None:
         data = np.ascontiguousarray(image)
         digest = hashlib.blake2b(data.data, digest_size=16, person=str(image.shape).encode()[:16]).digest()
+        self._note_copy(digest, key)
+        # The first row decides for almost every image.
+        if (data[0] == data[0, 0]).all() and (data == data[0, 0]).all():
+            self._note_blank(key)
+
+    def _note_copy(self, digest: bytes, key: str) -> None:
         original = self._first_of.setdefault(digest, key)
         if original != key:
             self._copy_count += 1
             if len(self._copies) < _NAMED:
                 self._copies.append((key, original))
-        # The first row decides for almost every image.
-        if (data[0] == data[0, 0]).all() and (data == data[0, 0]).all():
-            self._blank_count += 1
-            if len(self._blank) < _NAMED:
-                self._blank.append(key)
+
+    def _note_blank(self, key: str) -> None:
+        self._blank_count += 1
+        if len(self._blank) < _NAMED:
+            self._blank.append(key)
 
     def _look_at_levels(self, batch: NDArray[np.uint8]) -> None:
         wanted = batch[: max(0, LEVEL_SAMPLE - self._levels_of)]

@@ -175,6 +175,14 @@ class Run:
             return found if isinstance(found, dict) else None
         return None
 
+    def keep_arrays(self, name: str, arrays: Arrays) -> None:
+        """Keep arrays that are of the run as a whole; errors as for ``write``."""
+        write_arrays(self.folder / f"{name}.safetensors", arrays)
+
+    def kept_arrays(self, name: str) -> dict[str, Any] | None:
+        """Return the arrays of that name, or ``None`` where there are none or they are damaged."""
+        return read_arrays(self.folder / f"{name}.safetensors")
+
     def lock_path(self, start: int) -> Path:
         """Return the file whose lock a process holds while it makes the shard that begins at ``start``."""
         return self.folder / f".lock-{start:08d}"

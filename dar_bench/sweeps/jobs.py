@@ -194,6 +194,7 @@ class DecodeJob:
         collectors = {
             view: ViewCollector(
                 self.extraction.extractors(worker, view),
+                self.segment.start,
                 PairScorer(worker.lpips(self.extraction.device)) if self.originals else None,
             )
             for view in views
@@ -225,7 +226,7 @@ class GenerateJob:
     def run(self, worker: Worker, codes: Arrays | None) -> Made:
         """Return hashes and features of view 0."""
         loaded = worker.generator(self.model)
-        collector = ViewCollector(self.extraction.extractors(worker, 0))
+        collector = ViewCollector(self.extraction.extractors(worker, 0), self.segment.start)
         run = GenerationRun(
             labels=self.segment.labels,
             seed=self.segment.seed,

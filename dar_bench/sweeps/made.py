@@ -14,6 +14,7 @@ from dar_bench.evaluation.extraction import FeatureCollector
 from dar_bench.evaluators.pixels import PairScorer
 from dar_bench.features.base import Extractor, Features
 from dar_bench.hashing import sha256_bytes
+from dar_bench.lint.looks import Looks
 
 if TYPE_CHECKING:
     import torch
@@ -36,7 +37,8 @@ class Made:
             and every extractor's.
         codes: integer (n, N), of a job that makes codes.
         hashes: view to ``images``, uint8 (n, 32), SHA-256 of every image's bytes, and where there are codes ``codes``,
-            of the codes that it was decoded from, as int64.
+            of the codes that it was decoded from, as int64; with what the lint needs (``dar_bench.lint.looks``).
+        pixels: view to the first images, uint8 (m, 3, H, W), of a job that makes those.
         features: view and extractor's fingerprint to features.
         pairs: view to the pixel scores of every pair, for reconstructions.
     """
@@ -47,6 +49,7 @@ class Made:
     hashes: Mapping[View, Arrays] = field(default_factory=dict)
     features: Mapping[tuple[View, str], Features] = field(default_factory=dict)
     pairs: Mapping[View, Arrays] = field(default_factory=dict)
+    pixels: Mapping[View, NDArray[np.uint8]] = field(default_factory=dict)
 
     def after(self, wall: float) -> Made:
         """Return it with the seconds of the whole job, where they are not there yet."""
@@ -58,10 +61,12 @@ class ViewCollector:
 
     Args:
         extractors: whose features are wanted.
+        first: running number of the first image.
         pairs: compares with originals, for reconstructions.
     """
 
-    def __init__(self, extractors: Sequence[Extractor], pairs: PairScorer | None = None):
+    def __init__(self, extractors: Sequence[Extractor], first: int, pairs: PairScorer | None = None):
+        self.looks = Looks(first)
         self.features = FeatureCollector(extractors)
         self.pairs = pairs
         self.hashes: list[bytes] = []
@@ -70,8 +75,10 @@ class ViewCollector:
         """Take a batch, uint8 (b, 3, H, W), with the images that it reconstructs."""
         self.features.add(images)
         self.hashes += [_hash(image.numpy().tobytes()) for image in images]
-        if self.pairs is not None and originals is not None:
-            self.pairs.add(originals.numpy(), images.numpy())
+        before = None if originals is None else originals.numpy()
+        self.looks.add(images.numpy(), before)
+        if self.pairs is not None and before is not None:
+            self.pairs.add(before, images.numpy())
 
 
 def collected(
@@ -92,6 +99,7 @@ def collected(
     hashes: dict[View, Arrays] = {
         view: {
             "images": _rows(one.hashes),
+            **one.looks.arrays(),
             **({"codes": _rows(_hash(row.tobytes()) for row in codes[view])} if view in codes else {}),
         }
         for view, one in collectors.items()
@@ -110,6 +118,7 @@ def collected(
             for fingerprint, features in one.features.features().items()
         },
         pairs={view: one.pairs.arrays() for view, one in collectors.items() if one.pairs is not None},
+        pixels={view: kept for view, one in collectors.items() if (kept := one.looks.pixels()) is not None},
     )
 
 

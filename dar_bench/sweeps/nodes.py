@@ -25,6 +25,9 @@ from dar_bench.sweeps.jobs import (
 from dar_bench.sweeps.made import Made, View
 from dar_bench.sweeps.worker import ModelSpec
 
+PIXELS = "pixels"
+"""Name that a view's first images are kept by, for the lint."""
+
 VERSION = 1
 """Rises when a node's code makes other arrays of the same key; what older versions made is then made again."""
 
@@ -259,6 +262,8 @@ class ImagesNode:
             place = self.views[view]
             if place.pairs is not None:
                 place.pairs.write(start, made.pairs[view])
+            if view in made.pixels:
+                place.images.keep_arrays(PIXELS, {"pixels": made.pixels[view]})
             spent = {**made.spent, **made.view_spent[view]}
             if view != max(self.views):
                 # The time of the whole pass stands with its last view, to be counted once.

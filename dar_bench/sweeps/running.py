@@ -56,6 +56,7 @@ def run_sweep(
     results: Path,
     *,
     force_reference: bool = False,
+    strict: bool = False,
 ) -> SweepOutcome:
     """Plan a sweep, do what is missing, score every row, and write the records.
 
@@ -66,6 +67,7 @@ def run_sweep(
         executor: does the work.
         results: folder of the records.
         force_reference: measure against data that are not meant for it.
+        strict: stop at a row in whose samples the lint finds what moves scores; rows before it keep their records.
 
     Raises:
         UserError: what the model, the data, the evaluators or the disk refuse.
@@ -90,7 +92,7 @@ def run_sweep(
     found, paths = [], []
     with progress("Scoring", len(plan.rows)) as scoring:
         for row in plan.rows:
-            result = score_row(plan, row, executor, references, note=warning)
+            result = score_row(plan, row, executor, references, note=warning, strict=strict)
             paths += write_records(results, result.records, result.measurement, kept_work=True)
             found.append(result)
             scoring.advance()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from dar_bench.api import GeneratorCard
 from dar_bench.evaluation import scoring
 from dar_bench.evaluation.extraction import distinct_extractors, measure_reference, sides
+from dar_bench.evaluation.linting import remark
 from dar_bench.evaluation.measuring import Measurement, need_images
 from dar_bench.evaluation.scoring import Verdicts, score_each
 from dar_bench.evaluators.base import Side
@@ -18,6 +19,7 @@ from dar_bench.references.opening import Given, open_given
 from dar_bench.sketches import Sketch, SketchCollector
 from dar_bench.sweeps.costs import row_cost, row_image_cost
 from dar_bench.sweeps.execution import Executor
+from dar_bench.sweeps.linting import judge_samples
 from dar_bench.sweeps.plan import Plan, PlannedRow
 
 if TYPE_CHECKING:
@@ -75,7 +77,13 @@ def read_reference(plan: Plan, on_images: Callable[[int], Any]) -> Sides:
 
 
 def score_row(
-    plan: Plan, row: PlannedRow, executor: Executor, references: Sides, note: str = ""
+    plan: Plan,
+    row: PlannedRow,
+    executor: Executor,
+    references: Sides,
+    *,
+    note: str = "",
+    strict: bool = False,
 ) -> RowResult:
     """Score one row and return its records.
 
@@ -85,21 +93,24 @@ def score_row(
         executor: hands out features.
         references: from ``read_reference``.
         note: what a reader of the records must know.
+        strict: samples in which the lint finds what moves scores are an error, with exit status 1.
 
     Raises:
-        UserError: an evaluator that was asked for by its name cannot score.
+        UserError: such samples, or an evaluator that was asked for by its name cannot score.
     """
     drawn = {
         fingerprint: executor.features(row.node, row.view, fingerprint)
         for fingerprint in row.node.views[row.view].shelves
     }
     samples = sides(drawn, name=plan.card.name, fingerprint="")
+    findings = judge_samples(plan, row, executor, drawn, strict=strict)
+    note = " ".join(filter(None, (note, remark(findings))))
     seed = plan.spec.seed
     if isinstance(plan.card, GeneratorCard):
         verdicts = score_each(plan.panel, references, samples, scoring.generation(seed))
         generator = executor.worker.generator(plan.model)
         sketches = _sketches(row, executor, drawn, references)
-        measurement = _measurement(plan, row, executor, verdicts, sketches)
+        measurement = replace(_measurement(plan, row, executor, verdicts, sketches), findings=findings)
         records = [
             generation_record(
                 generator,
@@ -117,7 +128,8 @@ def score_row(
         score_each(plan.panel, references, samples, scoring.reconstruction), plan, row, executor
     )
     tokenizer = executor.worker.tokenizer(plan.model)
-    measurement = _measurement(plan, row, executor, verdicts, _sketches(row, executor, drawn, {}))
+    sketches = _sketches(row, executor, drawn, {})
+    measurement = replace(_measurement(plan, row, executor, verdicts, sketches), findings=findings)
     records = [
         reconstruction_record(tokenizer, measurement, scored, options=row.options, seed=seed, note=note)
         for scored in verdicts.results

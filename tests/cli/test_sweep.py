@@ -32,7 +32,7 @@ def arrays(kind: str, name: str) -> dict[str, np.ndarray]:
             parts = []
             from safetensors.numpy import load_file
 
-            for file in sorted((store.folder / entry.key).glob("*.safetensors")):
+            for file in sorted((store.folder / entry.key).glob("????????-????????.safetensors")):
                 parts.append(load_file(file)[name])
             found[entry.title] = np.concatenate(parts)
     return found
@@ -108,7 +108,7 @@ def test_a_sweep_scores_as_eval_does(dar_bench: Run) -> None:
             *("eval", "gfid", "--model", "small", "--cfg", row["options"]["cfg"], "--samples", 40, "--json")
         )
         alone, shared = json.loads(out), row["records"][0]
-        for field in ("scores", "options", "seeds", "model", "evaluator", "samples", "sketch"):
+        for field in ("scores", "options", "seeds", "model", "evaluator", "samples", "sketch", "note"):
             assert alone[field] == shared[field], field
 
 
@@ -169,6 +169,7 @@ def test_solver_rows_encode_the_images_once(dar_bench: Run, counts: dict[str, in
     )
     alone = json.loads(out)
     shared = next(row for row in rows if row["options"] == {"solver": "euler", "steps": "2"})["records"][0]
+    assert alone["note"] == shared["note"] != ""
     assert alone["scores"] == shared["scores"] and alone["unavailable"] == shared["unavailable"]
 
 
@@ -345,7 +346,7 @@ def test_a_mistake_in_a_file_is_told_with_its_place(dar_bench: Run, text: str, s
             ("solver", "--steps", "4", "--tokenizer", "small-tokenizer", "--limit", "9", "--samples", "9"),
             "--limit and --samples say the same",
         ),
-        (("cfg", "--model", "small", "--values", "2", "--strict"), "--strict"),
+        (("cfg", "--model", "small", "--values", "2", "--skip-unreadable"), "--skip-unreadable"),
         (("solver", "--steps", "4", "--model", "small-tokenizer"), "generates no images"),
         (("cfg", "--model", "small", "--values", "1", "--option", "cfg=2"), "swept and fixed at once"),
         (("cfg", "--model", "small", "--values", "1", "--samples", "3"), "Too few images: 3 samples."),

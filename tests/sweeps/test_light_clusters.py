@@ -105,7 +105,9 @@ def sweep(
 def alone(folder: Path) -> dict[str, Any]:
     """What one process makes."""
     found = sweep(folder, "alone")
-    assert len(found["files"]) == 3 * 4  # codes and two views, in four shards
+    assert (
+        len(found["files"]) == 3 * 4 + 2
+    )  # codes and two views, in four shards; and the views' first pixels
     return found
 
 

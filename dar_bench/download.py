@@ -13,13 +13,12 @@ import http.client
 import json
 import os
 import re
-import sys
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +29,7 @@ from dar_bench.errors import UserError
 from dar_bench.files import write_json, writing
 from dar_bench.hashing import sha256_file
 from dar_bench.paths import home
+from dar_bench.runs.locks import lock
 
 OFFLINE_VARIABLE = "DAR_BENCH_OFFLINE"
 
@@ -105,7 +105,7 @@ def fetch_file(url: str, target: Path, *, sha256: str | None = None, remedy: str
     expected = sha256 or known_hash(url)
     with writing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        with _only_one(target.with_name(f".{target.name}.lock")):
+        with lock(target.with_name(f".{target.name}.lock"), wait=True):
             if target.is_file() and expected and sha256_file(target) == expected:
                 return Fetched(path=target, sha256=expected, trusted_first=False)
             if offline():
@@ -237,19 +237,6 @@ def _validator(headers: Any) -> str:
     return tag if tag and not tag.startswith("W/") else str(headers.get("Last-Modified", ""))
 
 
-@contextmanager
-def _only_one(lock: Path) -> Iterator[None]:
-    """Let one process at a time download a file; the others wait and then find it there."""
-    if sys.platform == "win32":
-        yield
-        return
-    import fcntl
-
-    with lock.open("a") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield
-
-
 def _known_hashes() -> dict[str, Any]:
     path = known_hashes_path()
     if not path.exists():
@@ -271,16 +258,26 @@ def known_hash(url: str) -> str | None:
 
 def _record_hash(url: str, sha256: str, size: int) -> None:
     date = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    write_json(known_hashes_path(), _known_hashes() | {url: {"sha256": sha256, "bytes": size, "date": date}})
+    with _known_hashes_lock():
+        write_json(
+            known_hashes_path(), _known_hashes() | {url: {"sha256": sha256, "bytes": size, "date": date}}
+        )
 
 
 def forget_hash(url: str) -> None:
     """Drop what was recorded on first use: the file turned out not to be what the address promised."""
-    known = _known_hashes()
-    if url in known:
-        write_json(
-            known_hashes_path(), {address: entry for address, entry in known.items() if address != url}
-        )
+    with _known_hashes_lock():
+        known = _known_hashes()
+        if url in known:
+            write_json(
+                known_hashes_path(), {address: entry for address, entry in known.items() if address != url}
+            )
+
+
+def _known_hashes_lock() -> AbstractContextManager[None]:
+    """Keep the record to one process from reading to writing: of two writers one would lose its entry."""
+    path = known_hashes_path()
+    return lock(path.with_name(f".{path.name}.lock"), wait=True)
 
 
 def _reason(error: Exception) -> str:

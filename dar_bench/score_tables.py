@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from dar_bench.results.texts import display
+from dar_bench.wording import counted
 
 if TYPE_CHECKING:
     from dar_bench.results.record import Record, Score
@@ -19,9 +20,9 @@ def title(record: Record) -> str:
     against = record.evaluator.reference if record.evaluator else ""
     count = record.evaluator.reference_count if record.evaluator else None
     if record.kind == "reconstruction":
-        return f"{record.model.name}: {record.samples} reconstructions of {against}"
-    of = f"{count} images of {against}" if count else against
-    return f"{record.model.name}: {record.samples} samples against {of}"
+        return f"{record.model.name}: {counted(record.samples, 'reconstruction')} of {against}"
+    of = f"{counted(count, 'image')} of {against}" if count else against
+    return f"{record.model.name}: {counted(record.samples, 'sample')} against {of}"
 
 
 def score_rows(record: Record) -> list[list[str]]:

@@ -9,6 +9,7 @@ import os
 import re
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -323,3 +324,24 @@ def test_forbidding_the_network_ends_with_the_block(
     assert os.environ.get(download.OFFLINE_VARIABLE) == before
     with download.without_network(False):
         assert not download.offline()
+
+
+def test_hashes_that_are_recorded_at_once_are_all_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = download._known_hashes
+
+    def slow_read() -> dict[str, object]:
+        found = read()
+        time.sleep(0.02)  # without a lock all of them read before the first writes
+        return found
+
+    monkeypatch.setattr(download, "_known_hashes", slow_read)
+    urls = [f"https://example.org/{number}" for number in range(6)]
+    threads = [threading.Thread(target=download._record_hash, args=(url, "0" * 64, 1)) for url in urls]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(read()) == urls
+    download.forget_hash(urls[0])
+    assert sorted(read()) == urls[1:]
+    assert [path.name for path in known_hashes_path().parent.iterdir()] == ["known_hashes.json"]

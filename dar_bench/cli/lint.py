@@ -62,6 +62,7 @@ def lint(
     from dar_bench.errors import unknown_name
     from dar_bench.lint import RULES, Expectations, failures
     from dar_bench.lint.samples import lint_samples
+    from dar_bench.wording import counted
 
     for rule in ignore:
         if rule not in RULES:
@@ -85,7 +86,7 @@ def lint(
             }
         )
     else:
-        print_findings(findings, title=f"{report.samples}: {report.count:,} images")
+        print_findings(findings, title=f"{report.samples}: {counted(report.count, 'image')}")
     if failures(findings, strict=strict):
         ctx.exit(EXIT_CHECK_FAILED)
 

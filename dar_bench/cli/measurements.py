@@ -74,13 +74,14 @@ def only_readable(source: ImageSource) -> tuple[ImageSource, str]:
     """Return the images that can be read, and the sentence that a record says of the others."""
     from dar_bench.console import note, progress
     from dar_bench.data.subset import readable
+    from dar_bench.wording import counted
 
     with progress(f"Looking for unreadable images in {source.name}", len(source)) as bar:
         chosen, unreadable = readable(source, on_images=bar.advance)
     if not unreadable:
         return source, ""
     named = ", ".join(unreadable[:_NAMED]) + (", ..." if len(unreadable) > _NAMED else "")
-    sentence = f"{len(unreadable)} unreadable of {len(source)} images of {source.name} left out ({named})."
+    sentence = f"{len(unreadable)} unreadable of {counted(len(source), 'image')} of {source.name} left out ({named})."
     note(sentence)
     return chosen, sentence
 
@@ -102,6 +103,7 @@ def finish(records: Sequence[Record], measurement: Measurement, results: Path, a
     from dar_bench.evaluators.names import how_to_get_fid
     from dar_bench.recording import write_records
     from dar_bench.results.store import canonical_text
+    from dar_bench.wording import first_sentence
 
     show_findings(measurement.findings)
     paths = write_records(results, records, measurement)
@@ -123,7 +125,9 @@ def finish(records: Sequence[Record], measurement: Measurement, results: Path, a
     for name, reason in records[0].unavailable.items():
         console.print(f"{name}: not measured. {reason}")
     for name, reason in measurement.missing.items():
-        console.print(f"{name}: left out. {reason}")
+        console.print(f"{name}: left out. {first_sentence(reason)}")
+    if measurement.missing:
+        console.print("What each of them needs: dar-bench doctor")
     for path in paths:
         console.print(f"Wrote the record {path}")
 

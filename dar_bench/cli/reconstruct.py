@@ -69,6 +69,7 @@ def reconstruct(
     from dar_bench.output_folders import check_folder, clear_folder
     from dar_bench.reconstruction import ReconstructionRun, open_inputs
     from dar_bench.recording import command_line, plain_options
+    from dar_bench.wording import counted
 
     card = codec_card(tokenizer)
     complete = model_options(card, given, options)
@@ -110,6 +111,6 @@ def reconstruct(
     columns = ("image", "PSNR dB", "SSIM")
     print_table(columns, reconstruction_files.table(written.images), right=columns[1:])
     if out is not None:
-        console.print(f"Wrote {len(written.images)} reconstructions to {out}")
+        console.print(f"Wrote {counted(len(written.images), 'reconstruction')} to {out}")
     for what, path in paths.items():
         console.print(f"Wrote the {what} {path}")

@@ -86,6 +86,7 @@ def sample(
     from dar_bench.output_folders import check_folder, clear_folder
     from dar_bench.reconstruction import open_inputs
     from dar_bench.recording import command_line, plain_options
+    from dar_bench.wording import counted
 
     card = generator_card(model)
     chosen = parse_labels(labels, card)
@@ -138,6 +139,6 @@ def sample(
         return
     if out is not None:
         more = f" and {written.previews} previews" if written.previews else ""
-        console.print(f"Wrote {len(written.samples)} images{more} to {out}")
+        console.print(f"Wrote {counted(len(written.samples), 'image')}{more} to {out}")
     for what, path in paths.items():
         console.print(f"Wrote the {what} {path}")

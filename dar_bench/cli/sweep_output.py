@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dar_bench.console import console, note, print_json, print_table
+from dar_bench.wording import counted, first_sentence
 
 if TYPE_CHECKING:
     from dar_bench.sweeps.running import SweepOutcome
@@ -49,7 +50,7 @@ def show_plan(specs: Sequence[SweepSpec], as_json: bool, *, force_reference: boo
                 [state.title, state.samples, state.cached, state.shared_by, _duration(state.seconds)]
                 for state in states
             ],
-            title=f"{plan.card.name}: {len(plan.rows)} rows from {len(states)} steps",
+            title=f"{plan.card.name}: {counted(len(plan.rows), 'row')} from {counted(len(states), 'step')}",
             right=("samples", "cached", "rows", "time"),
         )
         if warning:
@@ -105,13 +106,13 @@ def show(outcomes: Sequence[SweepOutcome], as_json: bool) -> None:
             print_table(
                 headings,
                 rows,
-                title=f"{plan.card.name}: {count} images against {plan.data.name}, {evaluator.name}",
+                title=f"{plan.card.name}: {counted(count, 'image')} against {plan.data.name}, {evaluator.name}",
                 right=headings[len(plan.spec.swept) :],
             )
         _show_findings(outcome)
         for name, reason in outcome.missing().items():
-            note(f"{name}: left out. {reason}")
-        note(f"{len(outcome.paths)} records: {', '.join(path.name for path in outcome.paths)}")
+            note(f"{name}: left out. {first_sentence(reason)}")
+        note(f"{counted(len(outcome.paths), 'record')}: {', '.join(path.name for path in outcome.paths)}")
 
 
 def _show_findings(outcome: SweepOutcome) -> None:
@@ -155,7 +156,7 @@ def run_training(
             print_table(
                 ("training", "stage", "state"),
                 [[one["row"], one["stage"], one["state"]] for one in planned],
-                title=f"{len(sweep.rows)} rows of {len(sweep.stages)} stages",
+                title=f"{counted(len(sweep.rows), 'row')} of {counted(len(sweep.stages), 'stage')}",
             )
         return
 

@@ -18,13 +18,17 @@ def prefetched(items: Iterable[T], depth: int = DEPTH) -> Generator[T, None, Non
 
     Decoding and resizing release the interpreter for most of their time, so they fit beside a network. An
     error in ``items`` is raised where the item would have come; when the consumer stops early (an error,
-    Ctrl-C), the thread ends with the item that it is making.
+    Ctrl-C), the thread ends with the item that it is making, for which the consumer waits some seconds at most.
     """
     maker = _Maker(items, depth)
     try:
         yield from maker.items()
     finally:
         maker.stop()
+
+
+_PATIENCE_S = 5.0
+"""How long a consumer that stops waits for the item that is being made."""
 
 
 class _End:
@@ -52,7 +56,8 @@ class _Maker(Generic[T]):
     def stop(self) -> None:
         self._stopped.set()
         self._drain()
-        self._thread.join()
+        # An item that hangs must not keep the consumer, who is leaving; the thread is a daemon and ends with it.
+        self._thread.join(_PATIENCE_S)
 
     def _make(self, items: Iterable[T]) -> None:
         try:

@@ -63,8 +63,9 @@ def make_plan(
     if not generator.tokenizer or not _takes_guidance(generator):
         raise UserError(
             f"'{generator.name}' cannot walk the quickstart.",
-            why="It needs a generator with a tokenizer and guidance.",
-            hint="Leave --model away.",
+            why="The walk reconstructs images with a generator's tokenizer and compares guidance schedules.",
+            hint=f"These can: {', '.join(card.name for card in _shipped_generators()) or 'none installed'}. "
+            f"Measure it with: dar-bench eval gfid --model {generator.name}",
         )
     dataset = _dataset_of(generator)
     held_out = next((split for split, role in dataset.role.items() if role == "reconstruction"), None)
@@ -84,20 +85,26 @@ def make_plan(
 
 
 def _shipped_generator() -> GeneratorCard:
-    cards = registry().cards()
-    bundled = {card.name for card in cards if card.weights.bundled}
-    for card in cards:
-        if (
-            isinstance(card, GeneratorCard)
-            and {card.name, card.tokenizer} <= bundled
-            and _takes_guidance(card)
-        ):
-            return card
+    for card in _shipped_generators():
+        return card
     raise UserError(
         "No installed plugin ships a model to start with.",
         why=f"Installed plugins: {', '.join(status.name for status in registry().plugins) or 'none'}.",
         hint="Run 'make setup', or see 'dar-bench plugins list'.",
     )
+
+
+def _shipped_generators() -> list[GeneratorCard]:
+    """Return the generators that ship with a tokenizer and can walk."""
+    cards = registry().cards()
+    bundled = {card.name for card in cards if card.weights.bundled}
+    return [
+        card
+        for card in cards
+        if isinstance(card, GeneratorCard)
+        and {card.name, card.tokenizer} <= bundled
+        and _takes_guidance(card)
+    ]
 
 
 def _takes_guidance(card: Card) -> bool:

@@ -10,6 +10,7 @@ from dar_bench.report.entries import FAMILIES, OTHER, Entry
 from dar_bench.results.ranking import base_name, lower_is_better
 from dar_bench.results.texts import display, option_text
 from dar_bench.score_tables import interval
+from dar_bench.wording import counted
 
 _FIRST = ("FID", "rFID", "gFID", "sFID", "IS", "precision", "recall", "PSNR", "SSIM")
 """Scores in the order that readers expect; their kin on other features follow, then all others."""
@@ -59,7 +60,7 @@ def draw(board: Board) -> str:
         *(_heading(name, "number", lower=lower_is_better(name)) for name in board.scores),
     ]
     bodies = "".join(_body(family, entries, board.scores) for family, entries in board.groups)
-    caption = f"{escape(board.title)}: {sum(len(entries) for _, entries in board.groups)} records"
+    caption = f"{escape(board.title)}: {counted(sum(len(entries) for _, entries in board.groups), 'record')}"
     return (
         f'<div class="scroll"><table class="board" data-kind="{board.kind}"><caption>{caption}</caption>'
         f"<thead><tr>{''.join(columns)}</tr></thead>{bodies}</table></div>"

@@ -28,6 +28,7 @@ from dar_bench.sweeps.passes import Parts, decoded_rows, divide, words
 from dar_bench.sweeps.plan import Plan, PlannedRow
 from dar_bench.sweeps.specification import SweepSpec, Texts, unique_rows
 from dar_bench.sweeps.worker import ModelSpec, Worker
+from dar_bench.wording import counted
 
 if TYPE_CHECKING:
     from dar_bench.data import ImageSource
@@ -308,7 +309,7 @@ class _Reconstruction(_Planner):
         self.decoder_key = keys.model_key(card, digest, self.model)
         key = keys.encoded_key(self.decoder_key, content)
         codes = CodesNode(
-            title=f"encode {count} images of {self.data.name} with {card.name}",
+            title=f"encode {counted(count, 'image')} of {self.data.name} with {card.name}",
             key=key,
             samples=self.samples,
             model=self.model,

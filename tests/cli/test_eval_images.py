@@ -188,7 +188,8 @@ def test_all_evaluators_score_or_say_why_not(dar_bench: Run, archives: tuple[np.
     assert status == 0, err
     assert "FD[tiny-extractor]" in out
     for name in ("torch-fidelity", "clean-fid"):
-        assert f"{name}: left out. The weights of 'inception-2015-12-05' are not on this machine." in out
+        assert f"{name}: left out. The weights of 'inception-2015-12-05' are not on this machine.\n" in out
+    assert "What each of them needs: dar-bench doctor" in out
     status, _, err = dar_bench("eval", "images", "reference.npz", "samples.npz", "--evaluator", "clean-fid")
     assert status == 2 and "weights fetch inception-2015-12-05" in err
 

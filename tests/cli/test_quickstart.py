@@ -173,6 +173,7 @@ def test_the_shipped_models_are_chosen_by_what_they_ship() -> None:
         ("smol", "Did you mean 'small'?"),
         ("small-tokenizer", "it is a tokenizer"),
         ("dar-l", "are not shipped"),
+        ("dit-tiny", "These can: "),
     ],
 )
 def test_models_that_cannot_walk(dar_bench: Run, model: str, message: str) -> None:

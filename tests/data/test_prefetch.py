@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from dar_bench.data import prefetch
 from dar_bench.data.prefetch import prefetched
 
 
@@ -58,3 +59,22 @@ def test_the_thread_ends_when_the_consumer_stops(error: type[BaseException]) -> 
                 stream.throw(error)
     stream.close()
     assert not [thread for thread in threading.enumerate() if thread.name == "prefetch"]
+
+
+def test_an_item_that_hangs_does_not_keep_the_consumer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prefetch, "_PATIENCE_S", 0.01)
+    hangs, let_go = threading.Event(), threading.Event()
+
+    def items() -> Iterator[int]:
+        yield 0
+        hangs.set()
+        let_go.wait()
+        yield 1
+
+    stream = prefetched(items())
+    assert next(stream) == 0
+    assert hangs.wait(10)
+    stream.close()
+    (thread,) = [thread for thread in threading.enumerate() if thread.name == "prefetch"]
+    let_go.set()
+    thread.join()

@@ -100,5 +100,6 @@ def test_the_help_page_asks_no_plugin_and_imports_no_command() -> None:
             "dar_bench.cli.help",
             "dar_bench.cli.main",
             "dar_bench.errors",
+            "dar_bench.process_group",
         ]
     )

@@ -60,6 +60,7 @@ class _Lines:
         self._total = total
         self._done = 0.0
         self._started = self._printed = time.monotonic()
+        self._last = ""
 
     def advance(self, n: float = 1) -> None:
         self._done += n
@@ -73,7 +74,10 @@ class _Lines:
         self._printed = time.monotonic()
         total = "" if self._total is None else f"/{self._total:g}"
         seconds = self._printed - self._started
-        messages.print(f"{self._description}: {self._done:g}{total} ({seconds:.0f} s)")
+        state = f"{self._description}: {self._done:g}{total}"
+        if state != self._last:  # else the end of the work fell on the end of an interval
+            messages.print(f"{state} ({seconds:.0f} s)")
+        self._last = state
 
 
 @contextmanager

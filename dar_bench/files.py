@@ -104,6 +104,27 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
             _remove(temporary)
 
 
+def require_writable(folder: Path) -> None:
+    """Refuse a folder that results could not be put into, before the work that makes them; creates nothing.
+
+    Raises:
+        UserError: it, or the nearest folder above it that exists, is no folder or may not be written to.
+    """
+    place = folder.absolute()
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    if not place.is_dir():
+        raise UserError(
+            f"Cannot write into '{folder}'.", why=f"'{place}' is no folder.", hint="Choose another."
+        )
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise UserError(
+            f"Cannot write into '{folder}'.",
+            why=f"'{place}' may not be written to, or its file system is read-only.",
+            hint="Choose a folder that you may write to.",
+        )
+
+
 def write_bytes(path: str | Path, data: bytes) -> None:
     """Write ``data`` to ``path``, completely or not at all."""
     with atomic_path(path) as temporary:

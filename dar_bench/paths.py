@@ -8,10 +8,13 @@ from pathlib import Path
 from dar_bench.errors import UserError
 
 HOME_VARIABLE = "DAR_BENCH_HOME"
+CACHE_VARIABLE = "XDG_CACHE_HOME"  # https://specifications.freedesktop.org/basedir-spec
 
 
 def home() -> Path:
-    """Return the folder of the store: ``$DAR_BENCH_HOME``, or ``~/.cache/dar-bench``.
+    """Return the folder of the store: ``$DAR_BENCH_HOME``, else ``dar-bench`` in the user's cache folder.
+
+    That is ``$XDG_CACHE_HOME`` where it is an absolute path, as its specification asks, else ``~/.cache``.
 
     The folder need not exist yet; whoever writes into it creates it.
 
@@ -20,7 +23,8 @@ def home() -> Path:
     """
     configured = os.environ.get(HOME_VARIABLE)
     if not configured:
-        return Path.home() / ".cache" / "dar-bench"
+        caches = Path(os.environ.get(CACHE_VARIABLE, ""))
+        return (caches if caches.is_absolute() else Path.home() / ".cache") / "dar-bench"
     folder = Path(configured).expanduser().absolute()
     if folder.exists() and not folder.is_dir():
         raise UserError(

@@ -147,6 +147,12 @@ class Registry:
         """
         if name not in self._cards and Path(name).is_dir():
             return self._open_folder(Path(name))
+        if name not in self._cards and "/" in name and not Path(name).exists():
+            raise UserError(
+                f"There is no folder '{name}'.",
+                why="A name with a slash is an export folder of a training run, for no model has one.",
+                hint="Check the path, or see 'dar-bench models' for names.",
+            )
         broken = [status.name for status in self.plugins if status.error]
         hint = "See 'dar-bench models'."
         if broken:
@@ -161,7 +167,9 @@ class Registry:
             raise UserError(
                 f"The folder '{folder}' holds no model.",
                 why=f"There is no readable {MODEL_DESCRIPTION} in it.",
-                hint="Give a model's name, or the export folder of a training run.",
+                hint=f"Did you mean '{folder / 'export'}'?"
+                if (folder / "export" / MODEL_DESCRIPTION).is_file()
+                else "Give a model's name, or the export folder of a training run.",
             ) from error
         targets = {
             status.name: status.plugin.open_folder

@@ -33,6 +33,19 @@ def test_a_terminal_gets_a_frame_and_keeps_brackets(monkeypatch: pytest.MonkeyPa
     assert "─" in text
 
 
+def test_piped_progress_says_its_end_once(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console, "_PLAIN_INTERVAL_S", 0.0)  # every unit is told, the last one too
+    with console.progress("Scoring", 2) as bar:
+        bar.advance()
+        bar.advance()
+    assert [line.partition(" (")[0] for line in capsys.readouterr().err.splitlines()] == [
+        "Scoring: 1/2",
+        "Scoring: 2/2",
+    ]
+
+
 def test_piped_progress_says_where_it_ended(capsys: pytest.CaptureFixture[str]) -> None:
     with console.progress("Sampling", 4) as bar:
         for _ in range(4):

@@ -102,3 +102,20 @@ def test_a_private_file_becomes_as_readable_as_any_other(tmp_path: Path) -> None
     with files.atomic_path(tmp_path / "model") as temporary:
         temporary.touch(mode=0o600)
     assert (tmp_path / "model").stat().st_mode == (tmp_path / "any other").stat().st_mode
+
+
+def test_a_folder_without_a_way_to_write_is_refused_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files.require_writable(tmp_path / "new" / "deep")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="'.*file' is no folder"):
+        files.require_writable(tmp_path / "file" / "results")
+    monkeypatch.setattr(
+        files.os, "access", lambda place, mode: Path(place) != tmp_path
+    )  # root may write anywhere
+    with pytest.raises(
+        UserError, match=f"Cannot write into '{tmp_path}/new'.*'{tmp_path}' may not be written to"
+    ):
+        files.require_writable(tmp_path / "new")

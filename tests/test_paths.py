@@ -13,6 +13,12 @@ def test_home_is_configured_or_in_the_cache(monkeypatch: pytest.MonkeyPatch, tmp
     assert home() == tmp_path / "store"
     monkeypatch.delenv("DAR_BENCH_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
+    assert home() == tmp_path / "caches" / "dar-bench"
+    for ignored in ("", "caches"):  # empty is unset, and a relative path is to be ignored
+        monkeypatch.setenv("XDG_CACHE_HOME", ignored)
+        assert home() == tmp_path / ".cache" / "dar-bench"
+    monkeypatch.delenv("XDG_CACHE_HOME")
     assert home() == tmp_path / ".cache" / "dar-bench"
 
 

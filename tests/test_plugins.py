@@ -188,3 +188,15 @@ def test_load_model_hands_over_card_weights_and_options(
     file.write_bytes(b"")
     options = LoadOptions(device="cpu", dtype="bfloat16")
     assert plugins.load_model("toy", options, weights=file) == ("toy:load", toy, file, options)
+
+
+def test_a_folder_that_holds_no_model_is_told_where_one_is(tmp_path: Path) -> None:
+    registry = Registry([working("dist-a", Plugin(name="a", cards=(card("tok"),)))])
+    with pytest.raises(UserError, match="There is no folder 'runs/tiny'"):
+        registry.card("runs/tiny")
+    with pytest.raises(UserError, match="holds no model.*Give a model's name"):
+        registry.card(str(tmp_path))
+    (tmp_path / "export").mkdir()
+    (tmp_path / "export" / "model.json").write_text("{}")
+    with pytest.raises(UserError, match=f"holds no model.*Did you mean '{tmp_path}/export'"):
+        registry.card(str(tmp_path))

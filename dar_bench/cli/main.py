@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -64,6 +65,7 @@ def train() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit: 0 fine, 1 a check failed, 2 wrong use, 70 our fault, 130 interrupted."""
+    _take_termination_as_ctrl_c()
     try:
         code = _run_to_status(arguments)
         sys.stdout.flush()
@@ -72,6 +74,16 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = EXIT_BROKEN_PIPE
     process_group.finish(code)
+
+
+def _take_termination_as_ctrl_c() -> None:
+    """Let SIGTERM (``kill``, a batch system, a container's end) stop a command as Ctrl-C does, temporary files removed.
+
+    Not in a launcher's process: it ends its processes by SIGTERM when one of them has failed, and one that waits
+    in a collective operation would not come to Python to hear of it.
+    """
+    if "WORLD_SIZE" not in os.environ:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def _run_to_status(arguments: Sequence[str] | None) -> int:

@@ -18,6 +18,16 @@ _NAMED = 3
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+
+def writable(context: click.Context, parameter: click.Parameter, folder: Path) -> Path:
+    """Click callback of an output folder: refuses one that cannot be written to, see ``require_writable``."""
+    from dar_bench.files import require_writable
+
+    if not context.resilient_parsing:
+        require_writable(folder)  # told before the measurement, whose scores would be lost
+    return folder
+
+
 _PROTOCOL = (
     click.option(
         "--evaluator",
@@ -36,6 +46,7 @@ _PROTOCOL = (
         type=click.Path(path_type=Path, file_okay=False),
         default=Path("results"),
         show_default=True,
+        callback=writable,
         help="Folder that the record is written to.",
     ),
     click.option("--json", "as_json", is_flag=True, help="Print the record as JSON."),

@@ -11,7 +11,7 @@ from click.core import ParameterSource
 
 from dar_bench.cli.groups import SuggestingGroup
 from dar_bench.cli.help import examples
-from dar_bench.cli.measurements import protocol_options
+from dar_bench.cli.measurements import protocol_options, writable
 from dar_bench.cli.model_options import loading_options
 from dar_bench.errors import UserError
 
@@ -236,6 +236,7 @@ def _is_given(ctx: click.Context, parameter: str) -> bool:
     type=click.Path(path_type=Path, file_okay=False),
     default=Path("results"),
     show_default=True,
+    callback=writable,
     help="Folder that the records are written to.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")

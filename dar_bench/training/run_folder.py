@@ -53,6 +53,7 @@ class RunFolder:
         self.folder = folder
         self.checkpoints = folder / "checkpoints"
         self.recipe = to_dict(recipe)
+        require_state(folder, resume=resume)  # before the lock, which makes the folder
         self._lock = _take_lock(folder)
         try:
             self.resumed = self._decide(resume, free)
@@ -97,20 +98,9 @@ class RunFolder:
         self._lock.close()
 
     def _decide(self, resume: bool, free: frozenset[str]) -> checkpoint.Checkpoint | None:
-        held = [
-            name for name in ("run.json", "metrics.jsonl", "checkpoints") if (self.folder / name).exists()
-        ]
+        require_state(self.folder, resume=resume)
         if not resume:
-            if held:
-                raise UserError(
-                    f"{self.folder} already holds a training run ({', '.join(held)}).",
-                    hint="Add --resume to continue it, or choose another folder.",
-                )
             return None
-        if not held:
-            raise UserError(
-                f"There is no training run to resume in {self.folder}.", hint="Start it without --resume."
-            )
         found = checkpoint.latest(self.checkpoints)
         if found is None:
             note(f"The run in {self.folder} has no checkpoint yet; it starts from the beginning.")
@@ -132,6 +122,22 @@ class RunFolder:
             )
         checkpoint.set_aside(self.checkpoints, after=found.step)
         return found
+
+
+def require_state(folder: Path, *, resume: bool) -> None:
+    """Refuse a folder that a run cannot start or go on in; writes nothing, so it may come before costly work.
+
+    Raises:
+        UserError: the folder holds a run and ``resume`` is false, or it holds none and ``resume`` is true.
+    """
+    held = [name for name in ("run.json", "metrics.jsonl", "checkpoints") if (folder / name).exists()]
+    if held and not resume:
+        raise UserError(
+            f"{folder} already holds a training run ({', '.join(held)}).",
+            hint="Add --resume to continue it, or choose another folder.",
+        )
+    if resume and not held:
+        raise UserError(f"There is no training run to resume in {folder}.", hint="Start it without --resume.")
 
 
 def versions() -> dict[str, str]:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dar_bench.cli.main import run
 from dar_bench.metrics.frechet import frechet_distance
 from dar_bench.results.store import read_record
 
@@ -224,3 +225,15 @@ def test_two_evaluators_stand_side_by_side_and_read_once(
         "embedded:efficientnet-lite0",
     ]
     assert shown["differences"] == [] and len(shown["fingerprints"]) == 2
+
+
+def test_a_results_folder_that_cannot_be_written_to_is_told_first(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    command = ["eval", "images", "no-such-set", "no-such-set"]
+    assert run([*command, "--results", str(tmp_path / "file" / "results")]) == 2
+    assert "is no folder" in capsys.readouterr().err
+    assert run([*command, "--results", str(tmp_path / "results")]) == 2
+    assert "no-such-set" in capsys.readouterr().err
+    assert not (tmp_path / "results").exists()

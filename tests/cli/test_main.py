@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import click
 import pytest
@@ -121,14 +123,19 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
     assert process.wait(timeout=30) in (1, 141)
 
 
-def test_ctrl_c_in_a_real_process() -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_command_cleanly(number: signal.Signals, tmp_path: Path) -> None:
+    target = tmp_path / "out.txt"
     program = (
         "import click, time\n"
         "from dar_bench.cli import main as m\n"
+        "from dar_bench.files import atomic_path\n"
         "@click.command()\n"
         "def slow():\n"
-        "    click.echo('working')\n"
-        "    time.sleep(60)\n"
+        f"    with atomic_path({str(target)!r}) as path:\n"
+        "        path.write_text('half of it')\n"
+        "        click.echo('working')\n"
+        "        time.sleep(60)\n"
         "m.cli = slow\n"
         "m.main([])\n"
     )
@@ -137,11 +144,22 @@ def test_ctrl_c_in_a_real_process() -> None:
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "working\n"
-    process.send_signal(2)
+    process.send_signal(number)
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 130
     assert errors.strip().startswith("Interrupted.")
     assert "Traceback" not in errors
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_launchers_processes_end_by_its_signal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """torchrun ends the others by SIGTERM when one has failed; they may wait where no handler is reached."""
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(cli_main, "cli", failing(UserError("no")))
+    with pytest.raises(SystemExit):
+        cli_main.main([])
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def every_command(

@@ -34,7 +34,8 @@ def test_a_second_run_needs_resume(done: Path) -> None:
 
 def test_there_must_be_something_to_resume(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no training run to resume"):
-        run(tmp_path, resume=True, train={"steps": 2})
+        run(tmp_path / "new", resume=True, train={"steps": 2})
+    assert not (tmp_path / "new").exists()
 
 
 def test_another_recipe_names_the_differing_keys(done: Path) -> None:

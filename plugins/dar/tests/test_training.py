@@ -202,6 +202,21 @@ def test_generator_is_trained_on_the_folder_and_samples(trained: Path, images: P
     assert not (tmp_path / "y").exists()
 
 
+def test_a_folder_that_does_not_fit_is_told_before_the_codes_are_made(
+    trained: Path, images: Path, tmp_path: Path
+) -> None:
+    recipe = tmp_path / "ar.toml"
+    recipe.write_text(AR_RECIPE.format(data=images, tokenizer=trained / "tokenizer" / "export"))
+    with pytest.raises(UserError, match="no training run to resume"):
+        run(ar, "--recipe", str(recipe), "--out", str(tmp_path / "new"), "--resume")
+    assert not (tmp_path / "new").exists()
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "run.json").write_text("{}")
+    with pytest.raises(UserError, match="already holds a training run"):
+        run(ar, "--recipe", str(recipe), "--out", str(tmp_path / "old"))
+    assert not (tmp_path / "old" / "codes").exists()
+
+
 def test_two_processes_share_one_cache_of_codes(trained: Path, images: Path, tmp_path: Path) -> None:
     recipe = tmp_path / "ar.toml"
     recipe.write_text(AR_RECIPE.format(data=images, tokenizer=trained / "tokenizer" / "export"))

@@ -54,10 +54,11 @@ def ar(
       dar-bench tokenize dar-tokenizer imagenet/train --crops ten --out codes
       dar-bench train ar --recipe dar-l --codes codes --out runs/dar-l
     """
-    from dar_bench.training.distributed import start
+    from dar_bench.training.distributed import on_main, start
     from dar_bench.training.loop import train
     from dar_bench.training.next_token_recipe import NextTokenRecipe
     from dar_bench.training.recipe import load_recipe
+    from dar_bench.training.run_folder import require_state
     from dar_bench_dar.train.ar import ARTask
     from dar_bench_dar.train.recipes import recipe_path
 
@@ -65,4 +66,5 @@ def ar(
     loaded = load_recipe(NextTokenRecipe, recipe_path(recipe), changes)
     # The processes join before the task is made: one of them encodes the images while the others wait.
     device = start(loaded.train).device
+    on_main(lambda: require_state(out, resume=resume))  # before the codes are made, which takes time
     train(ARTask(loaded, out, device), loaded, out, resume=resume)

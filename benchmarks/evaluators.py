@@ -3,6 +3,7 @@
     python benchmarks/evaluators.py --part frechet
     python benchmarks/evaluators.py --part extraction --images 64 --batch 16
     python benchmarks/evaluators.py --part precision --reference 10000 --samples 50000
+    python benchmarks/evaluators.py --part precision --reference 10000 --samples 10000 --kind copies
 
 Parts:
 
@@ -60,6 +61,16 @@ def features(count: int, dimensions: int, seed: int) -> np.ndarray[Any, np.dtype
         size = min(2048, count - start)
         latent = centres[random.integers(1000, size=size)] + 0.7 * random.normal(size=(size, rank))
         rows[start : start + size] = np.abs(latent @ mixing + 0.05 * random.normal(size=(size, dimensions)))
+    return rows
+
+
+def copies(count: int, dimensions: int, seed: int) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """Return features of near copies of 20 images, among which bounds of distances decide nothing."""
+    shared, random = np.random.default_rng(0), np.random.default_rng(seed)
+    centres = np.abs(shared.normal(size=(20, dimensions))).astype(np.float32)
+    rows = centres[random.integers(20, size=count)]
+    for part in np.array_split(rows, -(-count // 2048)):
+        part += 1e-3 * random.normal(size=part.shape)
     return rows
 
 
@@ -214,13 +225,14 @@ def with_torch_fidelity(pth: Path) -> Callable[[torch.Tensor], Any]:
     return run
 
 
-def precision(reference: int, samples: int, dimensions: int, repeats: int) -> list[dict[str, Any]]:
+def precision(reference: int, samples: int, dimensions: int, repeats: int, kind: str) -> list[dict[str, Any]]:
     """Compare time, memory and scores, every variant in processes of its own."""
     told: dict[str, list[dict[str, float]]] = {"ours": [], "ours-float32": [], "tensorflow": []}
     missing: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as folder:
-        np.save(f"{folder}/reference.npy", features(reference, dimensions, 1))
-        np.save(f"{folder}/samples.npy", features(samples, dimensions, 2))
+        draw = features if kind == "images" else copies
+        np.save(f"{folder}/reference.npy", draw(reference, dimensions, 1))
+        np.save(f"{folder}/samples.npy", draw(samples, dimensions, 2))
         for _ in range(repeats):
             for name, results in told.items():
                 command = [sys.executable, __file__, "--worker", name, "--folder", folder]
@@ -233,7 +245,7 @@ def precision(reference: int, samples: int, dimensions: int, repeats: int) -> li
     return [
         {
             "part": "precision",
-            "case": f"{reference} x {samples} x {dimensions}",
+            "case": f"{reference} x {samples} x {dimensions}, like {kind}",
             "seconds": seconds,
             "medians": {name: statistics.median(times) for name, times in seconds.items()},
             "speedup": speedup(rates(seconds, 1), "ours"),
@@ -272,6 +284,13 @@ def work(name: str, folder: str) -> None:
 @click.option("--reference", type=click.IntRange(min=8), default=10_000, show_default=True)
 @click.option("--samples", type=click.IntRange(min=8), default=50_000, show_default=True)
 @click.option("--repeats", type=click.IntRange(min=1), default=3, show_default=True)
+@click.option(
+    "--kind",
+    type=click.Choice(["images", "copies"]),
+    default="images",
+    show_default=True,
+    help="Features of `precision`: like those of varied images, or of near copies of 20.",
+)
 @click.option("--compile", "compiled", is_flag=True, help="Add our network with torch.compile.")
 @click.option("--json", "as_json", is_flag=True)
 @click.option("--worker", hidden=True)
@@ -285,6 +304,7 @@ def main(
     reference: int,
     samples: int,
     repeats: int,
+    kind: str,
     compiled: bool,
     as_json: bool,
     worker: str | None,
@@ -303,7 +323,7 @@ def main(
         elif part == "extraction":
             found = extraction(images, batch, size, compiled, repeats)
         else:
-            found = precision(reference, samples, dimensions, repeats)
+            found = precision(reference, samples, dimensions, repeats, kind)
         rows += found
         for row in () if as_json else found:
             show(row)

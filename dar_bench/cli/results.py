@@ -75,7 +75,7 @@ def list_records(
     as_json: bool,
 ) -> None:
     """List the scores of all records."""
-    from dar_bench.console import note, print_json, print_table
+    from dar_bench.console import print_json, print_table
     from dar_bench.results.export import COLUMNS, table
     from dar_bench.results.store import rows
 
@@ -83,10 +83,7 @@ def list_records(
     if as_json:
         print_json([row for row in rows(records) if row["score"].lower().startswith(score.lower())])
         return
-    cells = table(records, score=score)
-    print_table(COLUMNS, cells, right=("value", "n"), optional=("reference", "kind", "options"))
-    if not cells:
-        note("No score passes; without filters 'dar-bench results list' shows what is there.")
+    print_table(COLUMNS, table(records, score=score), right=("value", "n"))
 
 
 @results.command(

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from dar_bench.errors import UserError
-from dar_bench.metrics.distances import TILE, Arithmetic, as_half, nearest, prepare, tiles
+from dar_bench.metrics.distances import TILE, Arithmetic, prepare, tiles
 from dar_bench.metrics.estimate import (
     Estimate,
     FloatArray,
@@ -26,6 +26,7 @@ from dar_bench.metrics.estimate import (
     mean_estimate,
     proportion_estimate,
 )
+from dar_bench.metrics.near_pairs import near_pairs, nearest
 
 PRECISION_K = 3
 DENSITY_K = 5
@@ -66,8 +67,8 @@ def manifold_scores(
 ) -> ManifoldScores:
     """Return precision, recall, density and coverage of two sets of features, (n, D) and (m, D).
 
-    Every distance within a set is computed once, for both of its points. Beside the features it needs a copy of
-    them (half of one in ``adm-float16``) and ``block_bytes``.
+    Only distances that may decide something are computed, see ``near_pairs``; the scores are those of all distances.
+    Beside the features it needs at most two copies of them (half of one to one in ``adm-float16``) and ``block_bytes``.
 
     Args:
         reference, samples: features of both sets.
@@ -85,26 +86,26 @@ def manifold_scores(
     check_features(reference, "reference", minimum=most + 1)
     check_features(samples, "samples", minimum=most + 1)
     check_same_width(reference, samples)
-    size = max(1, min(TILE, int((block_bytes / 16) ** 0.5)))  # four arrays of float32 per tile
+    size = max(1, min(TILE, int((block_bytes / 64) ** 0.5)))  # sixteen arrays of float32 at most
     with torch.inference_mode():
-        # Distances do not change when both sets move; around the origin their float32 differences lose least.
-        centre = reference.mean(axis=0, dtype=np.float64) if arithmetic == "float32" else None
-        real, fake = (prepare(features, arithmetic, centre) for features in (reference, samples))
+        real, fake = prepare(reference, samples, arithmetic=arithmetic)
         real_near = nearest(real, most + 1, size=size)
         # A point's distance to itself comes first, so the k-th neighbour has index k.
-        real_radii, density_radii = (as_half(real_near.smallest(number)) for number in (k, density_k))
-        fake_radii = as_half(nearest(fake, k + 1, size=size).smallest(k))
+        real_radii, density_radii = (real_near.smallest(number) for number in (k, density_k))
+        fake_radii = nearest(fake, k + 1, size=size).smallest(k)
+        widest = torch.maximum(real_radii, density_radii)
         precise = torch.zeros(len(fake), dtype=torch.bool)
         recalled, covered = _Cover(len(real)), _Cover(len(real))
         balls = torch.zeros(len(fake), dtype=torch.int64)
         for tile in tiles(real, fake, size=size):
-            rows, columns = tile.rows, tile.columns
-            distances = tile.distances
-            precise[columns] |= (distances <= real_radii[rows, None]).any(dim=0)
-            recalled.add(distances <= fake_radii[columns], rows, columns.start)
-            inside = distances <= density_radii[rows, None]
-            balls[columns] += inside.sum(dim=0)
-            covered.add(inside, rows, columns.start)
+            pairs = near_pairs(real, fake, tile, widest[tile.rows], fake_radii[tile.columns])
+            rows, columns, distances = pairs.rows, pairs.columns, pairs.forward
+            precise[columns[distances <= real_radii[rows]]] = True
+            inside = distances <= fake_radii[columns]
+            recalled.add(rows[inside], columns[inside])
+            inside = distances <= density_radii[rows]
+            balls += columns[inside].bincount(minlength=len(fake))
+            covered.add(rows[inside], columns[inside])
     return ManifoldScores(
         precision=proportion_estimate(precise.numpy()),
         recall=recalled.estimate(len(fake)),
@@ -124,12 +125,10 @@ class _Cover:
         self._times = torch.zeros(count, dtype=torch.int64)
         self._last = torch.zeros(count, dtype=torch.int64)
 
-    def add(self, inside: torch.Tensor, rows: slice, first: int) -> None:
-        """Take a tile (points, samples) of the points ``rows``, that begins with the sample of index ``first``."""
-        times = inside.sum(dim=1)
-        once = (times == 1).nonzero()[:, 0]
-        self._last[rows][once] = first + inside[once].to(torch.uint8).argmax(dim=1)
-        self._times[rows] += times
+    def add(self, points: torch.Tensor, samples: torch.Tensor) -> None:
+        """Take pairs (m,) of a point and a sample that covers it."""
+        self._last[points] = samples  # of a point covered once, the only one
+        self._times += points.bincount(minlength=len(self._times))
 
     def estimate(self, samples: int) -> Estimate:
         """Return the share of covered points."""

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 
 from dar_bench.results.latex import latex_table
 from dar_bench.results.store import StoredRecord, canonical_text, rows
-from dar_bench.results.texts import display, option_text
+from dar_bench.results.texts import display
 
 FORMATS = ("csv", "json", "markdown", "latex")
-COLUMNS = ("record", "kind", "model", "options", "score", "value", "n", "reference")
+COLUMNS = ("record", "kind", "model", "score", "value", "n", "reference")
 
 
 def table(records: Sequence[StoredRecord], *, score: str = "") -> list[list[str]]:
@@ -22,7 +22,6 @@ def table(records: Sequence[StoredRecord], *, score: str = "") -> list[list[str]
             item.digits,
             item.record.kind if item.record.origin == "measured" else f"{item.record.kind} (reported)",
             item.record.model.name,
-            option_text(item.record),
             entry.name,
             display(entry),
             str(entry.n),

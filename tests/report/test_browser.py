@@ -147,14 +147,3 @@ def test_narrow_screens_scroll_the_table_and_not_the_page(browser: Browser, page
     narrow.goto(page.as_uri())
     assert narrow.evaluate("document.documentElement.scrollWidth") <= 390
     narrow.close()
-
-
-def test_a_narrow_window_keeps_the_models_in_view_beside_the_scores(view: Page) -> None:
-    view.set_viewport_size({"width": 800, "height": 700})
-    scroll = view.locator(".scroll").first
-    moved = scroll.evaluate("area => { area.scrollLeft = area.scrollWidth; return area.scrollLeft; }")
-    assert moved > 0  # the table is wider than the window, or there would be nothing to keep
-    area = scroll.bounding_box()
-    cell = scroll.locator("tbody tr td:first-child").first.bounding_box()
-    assert area is not None and cell is not None
-    assert cell["x"] == area["x"]

@@ -202,7 +202,7 @@ def test_exports(tmp_path: Path, make_record: MakeRecord) -> None:
     assert [Record.model_validate(item) for item in found] == [item.record for item in records]
 
     markdown = export.export(records, "markdown").splitlines()
-    assert markdown[0] == "| record | kind | model | options | score | value | n | reference |"
+    assert markdown[0] == "| record | kind | model | score | value | n | reference |"
     assert len(markdown) == 6
     assert "FD[toy] | 12.35 ± 0.25 | 500 | emoji64:train |" in markdown[2]
     with pytest.raises(ValueError, match="unknown format"):

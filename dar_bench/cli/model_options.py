@@ -114,7 +114,8 @@ def model_options(card: Card, given: Mapping[str, Any], extra: Sequence[str]) ->
         name = name.strip()
         if not equals or not name:
             raise UserError(
-                f"'{text}' is no option of a model.", hint="Write --option NAME=VALUE, such as jump=velocity."
+                f"The option '{text}' has no value.",
+                hint="Write --option NAME=VALUE; 'dar-bench models MODEL' lists names and values.",
             )
         if name in texts:
             raise UserError(f"The option '{name}' is given twice.", hint="Give it once.")

@@ -49,7 +49,8 @@ def option_texts(texts: Sequence[str]) -> dict[str, str]:
         name, equals, value = (part.strip() for part in text.partition("="))
         if not equals or not name:
             raise UserError(
-                f"'{text}' is no option of a model.", hint="Write --option NAME=VALUE, such as jump=velocity."
+                f"The option '{text}' has no value.",
+                hint="Write --option NAME=VALUE; 'dar-bench models MODEL' lists names and values.",
             )
         if name in found:
             raise UserError(f"The option '{name}' is given twice.", hint="Give it once.")

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from dar_bench import plugins
+from dar_bench.cli.main import run as run_command
 from dar_bench.results.store import RecordStore, read_record
 from dar_bench.runs.folder import RunStore
 from dar_bench.sampling.autoregressive import AutoregressiveGenerator
@@ -368,3 +369,11 @@ def test_wrong_use_ends_in_one_message(
     status, out, err = dar_bench("sweep", *arguments, *plan)
     assert (status, out) == (2, "")
     assert said in err and "Traceback" not in err
+
+
+def test_an_option_without_a_value_is_told_as_that(capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["sweep", "cfg", "--model", "dar-tiny", "--values", "2.0", "--option", "temperature", "--plan"]
+    assert run_command(command) == 2
+    assert capsys.readouterr().err.startswith("Error: The option 'temperature' has no value.\n")
+    assert run_command(["sample", "dar-tiny", "--labels", "0", "--option", "temperature"]) == 2
+    assert capsys.readouterr().err.startswith("Error: The option 'temperature' has no value.\n")

@@ -1,9 +1,10 @@
 """Squared distances between points of two sets, in float32 or in ADM's float16.
 
 A distance is computed from a float32 product of two points, in float32 or as ``half_distances`` has it. The last bit of
-such a product depends on the order of its sum, which the library chooses by the shape of the matrices, but not among
-large ones: there every element is summed alike. So single pairs are taken from the diagonals of products of
-512 x 512 points, which gives the numbers of a product of a whole tile, and tiles below that size are computed whole.
+such a product depends on the order of its sum, which the library chooses by the shape of the matrices, but on most
+machines not among large ones: there every element is summed alike. So single pairs are taken from the diagonals of
+products of 512 x 512 points, which gives the numbers of a product of a whole tile; tiles below that size are computed
+whole, and all are where a machine turns out to sum otherwise (``sums_alike``).
 
 A block of 10,000 x 10,000 distances in ADM's float16 with one value that is not finite is computed again in float32,
 all of it, as a plain product of the features as they came.
@@ -11,6 +12,7 @@ all of it, as a plain product of the features as they came.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -35,7 +37,7 @@ Arithmetic = Literal["float32", "adm-float16"]
 _SAFE_NORM = 65504 / 4 * 0.98
 
 GROUP = 512
-"""Rows and columns from which on a product's elements do not depend on its shape."""
+"""Rows and columns from which on a product's elements do not depend on its shape, where ``sums_alike`` says so."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,27 @@ def pair_distances(first: Points, second: Points, rows: Tensor, columns: Tensor)
     ]
     found = torch.cat([*products, torch.empty(0)])[: len(rows)]
     return _distances(found, first, first.norms[rows], second.norms[columns])
+
+
+def sums_alike(width: int) -> bool:
+    """Return whether products of ``GROUP`` points of a width have the bits of products of whole tiles here.
+
+    Tried once for a width and number of threads, on tiles of several shapes.
+    """
+    return _sums_alike(width, torch.get_num_threads())
+
+
+@functools.cache
+def _sums_alike(width: int, threads: int) -> bool:
+    random = torch.Generator().manual_seed(width)
+    rows, columns = torch.randn(2, TILE, width, generator=random)
+    for height, length in ((TILE, TILE), (GROUP, TILE), (TILE - 101, GROUP + 57)):
+        whole = rows[:height] @ columns[:length].T
+        ours = torch.randint(height, (GROUP,), generator=random)
+        theirs = torch.randint(length, (GROUP,), generator=random)
+        if not torch.equal((rows[ours] @ columns[theirs].T).diagonal(), whole[ours, theirs]):
+            return False
+    return True
 
 
 def tile_distances(first: Points, second: Points, rows: slice, columns: slice) -> tuple[Tensor, Tensor]:

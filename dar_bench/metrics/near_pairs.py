@@ -18,6 +18,7 @@ from dar_bench.metrics.distances import (
     Points,
     distances_again,
     pair_distances,
+    sums_alike,
     tile_distances,
     tiles,
 )
@@ -59,7 +60,8 @@ def near_pairs(first: Points, second: Points, tile: Block, rows: Tensor, columns
         as_tuple=True
     )
     height, width = len(rows), tile.columns.stop - tile.columns.start
-    if min(height, width) < GROUP or len(near[0]) > _WHOLE * height * width:
+    single = min(height, width) >= GROUP and len(near[0]) <= _WHOLE * height * width
+    if not (single and sums_alike(first.values.shape[1])):
         forward, backward = tile_distances(first, second, tile.rows, tile.columns)
         return _placed(tile, near, forward[near], backward[near])
     pairs = pair_distances(first, second, near[0] + tile.rows.start, near[1] + tile.columns.start)

@@ -156,7 +156,7 @@ DIT_TINY = GeneratorCard(
     weights=WeightsFile(
         filename="dit-tiny.safetensors",
         bundled="dar_bench_dit:weights/dit-tiny.safetensors",
-        sha256="7b0bde35097516d7649b7d434414c72be311de2d7e73aceee065e3f6305e41b0",
+        sha256="23d6d5e57d0ee8cc78b55c46496b746c9ae482cee43464c22130cc456addbe90",
         license="Apache-2.0",
     ),
     options=sampling_options(cfg="3.0", steps=25, solver="ddim"),

@@ -52,19 +52,21 @@ def run_options(recipe: str) -> Callable[[Command], Command]:
 
 
 def _with_summary(command: Command) -> Command:
-    """Let a training command print what came of it where ``--json`` asks for that."""
+    """Let a training command say where the model is, or print what came of it where ``--json`` asks for that."""
 
     @functools.wraps(command)
     def summarized(*arguments: Any, out: Path, as_json: bool, **options: Any) -> None:
         command(*arguments, out=out, **options)
-        if not as_json:
-            return
-        from dar_bench.console import print_json
+        from dar_bench.console import note, print_json
         from dar_bench.training.distributed import is_main
         from dar_bench.training.summary import run_summary
 
-        if is_main():
+        if not is_main():
+            return
+        if as_json:
             print_json(run_summary(out))
+        else:
+            note(f"The model is in {out / 'export'}; every command takes this folder in place of a name.")
 
     return cast(Command, summarized)
 

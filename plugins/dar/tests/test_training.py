@@ -337,6 +337,20 @@ def test_a_finished_run_says_what_came_of_it_as_json(
     assert (summary["steps"], summary["outcome"], summary["processes"]) == (2, "complete", 1)
     assert summary["metrics"]["train"]["step"] == 2
     assert summary["metrics"]["train"]["loss"] == losses(out)[-1]
+    # Without --json the person is told where the model is; here the finished run has no step left to do.
+    run(
+        tokenizer,
+        "--recipe",
+        str(trained / "small.toml"),
+        "--out",
+        str(out),
+        "--resume",
+        "--set",
+        "train.steps=2",
+    )
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert f"The model is in {out / 'export'};" in captured.err.replace("\n", "")
 
 
 def test_labels_beyond_the_model(trained: Path, images: Path, tmp_path: Path) -> None:

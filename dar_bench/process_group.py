@@ -22,12 +22,15 @@ def joined() -> None:
 def finish(status: int) -> NoReturn:
     """End this process with an exit status, after everything that was registered to run at exit.
 
+    Call it where nothing of the work is held any more, outside of ``except`` too: a traceback holds what was there.
+
     A member of a group skips the interpreter's own teardown. The group's background threads outlive it where a
     wrapped module has leaked its last reference; one that lets go of a tensor then, for which it needs the
     interpreter, aborts a process whose work is done and saved.
     """
     if not _joined:
         sys.exit(status)
+    gc.collect()  # data loaders end their workers when they go, and exit handlers would wait for those
     atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()

@@ -54,7 +54,8 @@ def start(config: TrainConfig) -> Accelerator:
             f"Training runs data-parallel only; the launcher asked for {accelerator.distributed_type.name}.",
             hint="Use torchrun, or 'accelerate launch --multi_gpu'.",
         )
-    process_group.joined()
+    if accelerator.num_processes > 1:
+        process_group.joined()
     return accelerator
 
 

@@ -124,14 +124,15 @@ def main() -> None:
     from dar_bench.training.recipe import load_recipe
 
     recipe = load_recipe(ToyRecipe, Path(sys.argv[1]))
+    status = 0
     try:
         train(ToyTask(recipe), recipe, Path(sys.argv[2]), resume="--resume" in sys.argv)
     except UserError as error:
         print(error, file=sys.stderr)
-        process_group.finish(error.exit_code)
+        status = error.exit_code
     except SystemExit as exit:
-        process_group.finish(exit.code)
-    process_group.finish(0)
+        status = exit.code
+    process_group.finish(status)
 
 
 if __name__ == "__main__":
